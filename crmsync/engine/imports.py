@@ -1,0 +1,150 @@
+"""Writes many new people by bulk import: CSV files below 10 MB, one job at a time ("Bulk Lead Import").
+
+A file cannot clear a value (what an empty cell does is not documented), and a cell with the word null may be read as
+empty. So only people that Marketo cannot know yet go into a file, and only values that a file can carry; everything
+else goes through Sync calls. A file tells what failed, not what was created: people that were not there before were.
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Sequence
+from itertools import chain, repeat
+from typing import Any
+
+from crmsync.engine.destination import PERSON_KEY
+from crmsync.engine.load import Loader
+from crmsync.engine.plan import Change
+from crmsync.engine.session import Session
+from crmsync.errors import CrmsyncError, QueueFull, ServiceUnavailable, TransportFailed
+from crmsync.marketo.bulk import ImportStatus
+from crmsync.marketo.outcomes import Outcome as Answer
+
+log = logging.getLogger("crmsync.engine")
+
+FILE_BYTES = 9_500_000
+FILE_ROWS = 40_000
+WORTHWHILE = 2_400
+"""Records from which a file is cheaper: a job costs about eight calls (start, polls, files), a Sync call takes 300."""
+
+QUEUE_SECONDS = 15
+POLLS = (0.5, 1.0, 2.0, 5.0)
+
+
+def fits_a_file(change: Change) -> bool:
+    """Whether a file can carry this change: the person is new and no text in it could be read as "no value"."""
+    return change.is_new and not any(
+        type(value) is str and value.strip().lower() == "null" for value in change.payload.values()
+    )
+
+
+class ImportFile:
+    """A CSV file in the making. The values of a change are let go once they stand in the file."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = [name for name in names if name != PERSON_KEY]
+        self._lines: list[bytes] = []
+        self._writer = csv.writer(self)
+        self._writer.writerow([PERSON_KEY, *self._names])
+        self.size = len(self._lines[0])
+        self.changes: list[Change] = []
+
+    def write(self, line: str) -> None:
+        """What the CSV writer calls for each finished line."""
+        self._lines.append(line.encode())
+
+    def add(self, change: Change) -> bool:
+        """Put a change in; False when the file is full, and the change stays out."""
+        get = change.payload.get
+        self._writer.writerow([change.record_id, *[_cell(get(name)) for name in self._names]])
+        self.size += len(self._lines[-1])
+        if self.changes and (self.size > FILE_BYTES or len(self.changes) >= FILE_ROWS):
+            self.size -= len(self._lines.pop())
+            return False
+        change.payload = {}
+        self.changes.append(change)
+        return True
+
+    @property
+    def half_full(self) -> bool:
+        """Whether another page might not fit."""
+        return self.size > FILE_BYTES * 0.6 or len(self.changes) > FILE_ROWS * 0.7
+
+    def content(self) -> bytes:
+        return b"".join(self._lines)
+
+
+class Importer:
+    """Runs import jobs for one entity, one at a time, and records their outcomes."""
+
+    def __init__(self, session: Session, loader: Loader, entity: str) -> None:
+        self._session = session
+        self._loader = loader
+        self._entity = entity
+        self.notes: list[str] = []
+
+    async def write(self, file: ImportFile, read_number: int) -> None:
+        """Import this file and wait for its end. A lost answer or a failed job is raised: the step is then retried,
+        and settles the job before it sends anything again."""
+        records, marketo = self._session.store.records, self._session.marketo
+        keys = [change.record_id for change in file.changes]
+        flight = await records.take_off(self._session.name, self._entity, "import", keys)
+        job = await self._start(file.content(), flight.id)
+        await records.set_job(flight.id, job)
+        status = await self._until_ended(job)
+        if status.status == "Failed":
+            raise ServiceUnavailable(
+                f"Marketo gave import job {job} up: {status.message}",
+                tenant=self._session.name,
+                entity=self._entity,
+                remedy="Nothing to do at once: the records go again, by Sync calls.",
+            )
+        failures = await marketo.import_failures(job) if status.failed else []
+        if status.warnings:
+            await self._note_warnings(job)
+        reasons = {row.values.get(PERSON_KEY, "").lower(): row.reason for row in failures}
+        answers = [_answer(reasons.get(key)) for key in keys]
+        await self._loader.record(file.changes, answers, read_number, flight.id)
+
+    async def _start(self, content: bytes, flight: str) -> int:
+        while True:
+            try:
+                return await self._session.marketo.start_import(content, lookup_field=PERSON_KEY)
+            except QueueFull:
+                log.info("%s: Marketo's import queue is full; waiting", self._session.name)
+                await self._session.sleep(QUEUE_SECONDS)
+            except TransportFailed:
+                raise
+            except CrmsyncError:
+                await self._session.store.records.never_left(flight)
+                raise
+
+    async def _until_ended(self, job: int) -> ImportStatus:
+        for pause in chain(POLLS, repeat(POLLS[-1])):
+            status = await self._session.marketo.import_status(job)
+            if status.is_over:
+                return status
+            await self._session.sleep(pause)
+        raise AssertionError("unreachable")
+
+    async def _note_warnings(self, job: int) -> None:
+        rows = await self._session.marketo.import_warnings(job)
+        for reason in sorted({row.reason for row in rows}):
+            note = f"{self._entity}: Marketo warned of import job {job}: {reason}"
+            log.warning("%s: %s", self._session.name, note)
+            self.notes.append(note)
+
+
+def _answer(reason: str | None) -> Answer:
+    if reason is None:
+        return Answer(status="created", id=None, code=None, reason=None)
+    return Answer(status="skipped", id=None, code="import", reason=reason)
+
+
+def _cell(value: Any) -> Any:
+    if value is None:
+        return ""
+    if value is True:
+        return "true"
+    return "false" if value is False else value

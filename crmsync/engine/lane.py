@@ -1,0 +1,226 @@
+"""One entity's way from Dynamics to Marketo: pages in, outcomes and checkpoint out.
+
+The first read and a cycle are the same path; they differ in where they start. Pages are gathered into a window, the
+window is planned and loaded, and only when each of its records has an outcome does the checkpoint move behind it
+(invariant 1). While one window is on its way to Marketo the next is being read, so memory holds two, however large
+the table is (invariant 8).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence, Set
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from crmsync.dynamics.schema import Entity
+from crmsync.dynamics.tracking import ChangePage
+from crmsync.engine.destination import destination
+from crmsync.engine.imports import WORTHWHILE, Importer, ImportFile, fits_a_file
+from crmsync.engine.load import Loader
+from crmsync.engine.plan import Change, Plan, Planner
+from crmsync.engine.report import Counts
+from crmsync.engine.session import Session
+from crmsync.fields.model import Selection
+from crmsync.state.checkpoints import Checkpoint
+from crmsync.state.records import Outcome
+from crmsync.state.syncerrors import SyncError
+
+PAGE_SIZE = 5000
+OVERLAP = timedelta(minutes=5)
+"""How long before a first read the overlap query starts: more than two clocks may differ."""
+
+Item = TypeVar("Item")
+
+
+@dataclass
+class Window:
+    """What is loaded together: files of new people, changes for Sync calls, deletions, and the outcomes that need
+    no write."""
+
+    files: list[ImportFile] = field(default_factory=list)
+    filed: set[str] = field(default_factory=set)
+    changes: dict[str, Change] = field(default_factory=dict)
+    deleted: list[str] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    errors: list[SyncError] = field(default_factory=list)
+    seen: list[str] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counts)
+    records: int = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether it should be loaded before another page is read: a file is more than half full, or there is none
+        and Sync calls can begin."""
+        return not self.files or len(self.files) > 1 or self.files[-1].half_full
+
+
+class Lane:
+    """Carries one entity of one tenant. ``moved`` is called with the checkpoint whenever it has moved."""
+
+    def __init__(
+        self,
+        session: Session,
+        entity: Entity,
+        selection: Selection,
+        *,
+        key_is_fresh: bool,
+        moved: Callable[[Checkpoint], Awaitable[None]],
+    ) -> None:
+        self._session = session
+        self._entity = entity
+        self._select = selection.select(entity)
+        self._names = selection.field_names(entity.logical_name)
+        self._planner = Planner(session.store, session.name, entity, selection)
+        self._where = destination(entity.logical_name, session.marketo)
+        self._may_import = key_is_fresh and self._where.target == "person"
+        self._moved = moved
+
+    async def open(self) -> None:
+        """Number the field set; before anything else."""
+        await self._planner.prepare()
+        self._loader = Loader(self._session, self._entity.logical_name, self._where, self._planner.field_set)
+        self._importer = Importer(self._session, self._loader, self._entity.logical_name)
+
+    @property
+    def counts(self) -> Counts:
+        return self._loader.counts
+
+    @property
+    def notes(self) -> list[str]:
+        return self._importer.notes
+
+    async def first_read(self, checkpoint: Checkpoint) -> Checkpoint:
+        """Read everything, from the start or from where a run was killed, and end with the link to later changes."""
+        if checkpoint.delta_link is None:
+            importing = self._may_import and (checkpoint.records_expected or 0) >= WORTHWHILE
+            pages = self._session.dynamics.changes(
+                self._entity, self._select, link=checkpoint.next_link, page_size=PAGE_SIZE
+            )
+            checkpoint = await self._drain(pages, checkpoint, importing=importing)
+        await self._overlap(checkpoint)
+        if checkpoint.read_number > 1:
+            await self._delete_vanished(checkpoint.read_number)
+        return await self._move(checkpoint.model_copy(update={"read_done": True}))
+
+    async def changes(self, checkpoint: Checkpoint) -> Checkpoint:
+        """Read what changed since the checkpoint."""
+        pages = self._session.dynamics.changes(
+            self._entity, self._select, link=checkpoint.next_link or checkpoint.delta_link, page_size=PAGE_SIZE
+        )
+        return await self._drain(pages, checkpoint, importing=False)
+
+    async def again(self, ids: Sequence[str], read_number: int) -> None:
+        """Read and write these records once more: a retry is due, or an owner or company has arrived."""
+        rows = await self._session.dynamics.read_by_ids(self._entity, self._select, ids)
+        window = Window()
+        self._add(window, await self._planner.plan(rows, read_number, force=True), importing=False)
+        found = {row[self._entity.primary_id].lower() for row in rows}
+        window.deleted = [one for one in ids if one not in found]
+        await self._load(window, read_number)
+
+    async def _drain(self, pages: AsyncIterator[ChangePage], checkpoint: Checkpoint, *, importing: bool) -> Checkpoint:
+        loading: asyncio.Task[Checkpoint] | None = None
+        window, on_its_way = Window(), Window()
+        try:
+            async for page in prefetched(pages):
+                if checkpoint.read_started_at is None:
+                    checkpoint = checkpoint.model_copy(update={"read_started_at": page.server_time})
+                plan = await self._planner.plan(page.records, checkpoint.read_number)
+                window.records += len(page.records)
+                window.deleted += page.deleted
+                self._add(window, plan, importing=importing, earlier=on_its_way.filed)
+                if window.full or page.next_link is None:
+                    if loading is not None:
+                        checkpoint = await loading
+                    loading = asyncio.create_task(self._load_and_move(window, checkpoint, page))
+                    window, on_its_way = Window(), window
+            return await loading if loading is not None else checkpoint
+        finally:
+            if loading is not None and not loading.done():
+                loading.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await loading
+
+    def _add(self, window: Window, plan: Plan, *, importing: bool, earlier: Set[str] = frozenset()) -> None:
+        for change in plan.changes:
+            # A record that moved while paging comes twice: what a file has carried once, a file does not carry again.
+            again = change.record_id in window.filed or change.record_id in earlier
+            if importing and not again and fits_a_file(change):
+                if not window.files or not window.files[-1].add(change):
+                    window.files.append(ImportFile(self._names))
+                    window.files[-1].add(change)
+                window.filed.add(change.record_id)
+            else:
+                window.changes[change.record_id] = change
+        window.outcomes += plan.outcomes
+        window.errors += plan.errors
+        window.seen += plan.seen
+        settled = Counts(
+            read=len(plan.outcomes) + len(plan.seen),
+            filtered=plan.filtered,
+            unchanged=plan.unchanged,
+            failed=plan.failed,
+        )
+        window.counts += settled
+
+    async def _load_and_move(self, window: Window, checkpoint: Checkpoint, page: ChangePage) -> Checkpoint:
+        await self._load(window, checkpoint.read_number)
+        return await self._move(
+            checkpoint.model_copy(
+                update={
+                    "records_read": checkpoint.records_read + window.records,
+                    "next_link": page.next_link,
+                    "delta_link": page.delta_link or checkpoint.delta_link,
+                }
+            )
+        )
+
+    async def _load(self, window: Window, read_number: int) -> None:
+        for file in window.files:
+            await self._importer.write(file, read_number)
+        await self._loader.write(list(window.changes.values()), read_number)
+        await self._loader.flag_deleted(window.deleted, read_number)
+        if window.seen and read_number > 1:
+            await self._session.store.records.mark_seen(
+                self._session.name, self._entity.logical_name, window.seen, read_number
+            )
+        await self._loader.land(window.outcomes, window.errors, window.counts)
+
+    async def _move(self, checkpoint: Checkpoint) -> Checkpoint:
+        await self._session.store.checkpoints.put(self._session.name, checkpoint)
+        await self._moved(checkpoint)
+        return checkpoint
+
+    async def _overlap(self, checkpoint: Checkpoint) -> None:
+        """Whether a delta link counts from the start or the end of its first read is not documented: what was
+        modified since just before the read began is read once more."""
+        since: datetime = (checkpoint.read_started_at or self._session.clock()) - OVERLAP
+        rows = self._session.dynamics.read(
+            self._entity, self._select, filter=f"modifiedon ge {since:%Y-%m-%dT%H:%M:%SZ}", page_size=PAGE_SIZE
+        )
+        async for page in rows:
+            window = Window()
+            self._add(window, await self._planner.plan(page, checkpoint.read_number), importing=False)
+            await self._load(window, checkpoint.read_number)
+
+    async def _delete_vanished(self, read_number: int) -> None:
+        records = self._session.store.records
+        gone = await records.vanished(self._session.name, self._entity.logical_name, read_number)
+        await self._loader.flag_deleted(gone, read_number)
+
+
+async def prefetched(items: AsyncIterator[Item]) -> AsyncIterator[Item]:
+    """The same items, the next one being fetched while the last one is worked on."""
+    iterator = aiter(items)
+    coming = asyncio.ensure_future(anext(iterator, None))
+    try:
+        while (item := await coming) is not None:
+            coming = asyncio.ensure_future(anext(iterator, None))
+            yield item
+    finally:
+        coming.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await coming

@@ -1,0 +1,179 @@
+"""Writes changes to Marketo by Sync calls of at most 300 records, and records every outcome as it comes.
+
+Every call stands in the store's ``in_flight`` from before it is sent until its outcomes are written, and a call whose
+answer was lost is settled (``crmsync.engine.settle``) before its records are sent again. What Marketo answers for each
+record is read as its "Error Codes" page says: one refused record never stops a batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Iterable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from crmsync.engine.destination import DELETED_FLAG, Destination
+from crmsync.engine.plan import Change
+from crmsync.engine.report import Counts
+from crmsync.engine.session import Session
+from crmsync.engine.settle import settle
+from crmsync.errors import CrmsyncError, ServiceUnavailable, TransportFailed
+from crmsync.marketo.codes import row_of
+from crmsync.marketo.outcomes import Outcome as Answer
+from crmsync.state.records import Known, Outcome
+from crmsync.state.syncerrors import SyncError
+
+log = logging.getLogger("crmsync.engine")
+
+BATCH = 300
+SENDINGS = 4
+"""How often the same records are sent when answers get lost, before the step gives up and is retried as a whole."""
+
+
+class Loader:
+    """Writes one entity's changes; ``counts`` grows as outcomes are recorded."""
+
+    def __init__(self, session: Session, entity: str, where: Destination, field_set: int) -> None:
+        self._session = session
+        self._entity = entity
+        self._where = where
+        self._field_set = field_set
+        self._gate = asyncio.Semaphore(session.tenant.quota.marketo_concurrent_calls)
+        self.counts = Counts()
+
+    async def write(self, changes: Sequence[Change], read_number: int) -> None:
+        """Write these changes, several calls at a time; no record stands in two of them."""
+        batches = [changes[start : start + BATCH] for start in range(0, len(changes), BATCH)]
+        await all_of(self._write_batch(batch, read_number) for batch in batches)
+
+    async def flag_deleted(self, ids: Sequence[str], read_number: int) -> None:
+        """These records are gone from Dynamics: people are flagged, companies and sales persons stay as they are."""
+        known = await self._session.store.records.known(self._session.name, self._entity, ids)
+        there = [one for one in ids if one in known and known[one].status != "deleted"]
+        flagged = [one for one in there if known[one].in_marketo and self._where.target == "person"]
+        for start in range(0, len(flagged), BATCH):
+            await self._flag_batch(flagged[start : start + BATCH], known, read_number)
+        rest = [_deleted(one, known[one], read_number) for one in there if one not in set(flagged)]
+        if rest:
+            await self.land(rest, [], Counts(read=len(rest), deleted=len(rest)))
+
+    async def land(
+        self,
+        outcomes: Sequence[Outcome],
+        errors: Sequence[SyncError],
+        counts: Counts,
+        flight: str | None = None,
+    ) -> None:
+        """Record outcomes with their errors and counters, in one transaction."""
+        if not (outcomes or counts.read or flight):
+            return
+        await self._session.store.records.land(
+            self._session.name, self._entity, outcomes, flight=flight, errors=errors, counts=counts.model_dump()
+        )
+        self.counts += counts
+
+    async def record(self, changes: Sequence[Change], answers: Sequence[Answer], read_number: int, flight: str) -> None:
+        """Record what Marketo answered, record by record."""
+        refused = [change.record_id for change, answer in zip(changes, answers, strict=True) if answer.code]
+        attempts = await self._session.store.errors.attempts(self._session.name, self._entity, refused)
+        outcomes, errors, counts = [], [], Counts(read=len(changes))
+        for change, answer in zip(changes, answers, strict=True):
+            done = answer.status in {"created", "updated"}
+            outcomes.append(self._outcome(change, answer, done, read_number))
+            if done:
+                counts.created += answer.status == "created"
+                counts.updated += answer.status == "updated"
+            else:
+                counts.failed += 1
+                errors.append(self._error(change.record_id, answer, attempts.get(change.record_id, 0)))
+        await self.land(outcomes, errors, counts, flight)
+
+    def _outcome(self, change: Change, answer: Answer, done: bool, read_number: int) -> Outcome:
+        return Outcome(
+            record_id=change.record_id,
+            status="synced" if done else "failed",
+            in_marketo=done or change.in_marketo,
+            marketo_id=int(answer.id) if answer.id is not None else change.marketo_id,
+            field_set=self._field_set,
+            fingerprints=change.fingerprints,
+            waiting_owner=change.waiting_owner,
+            waiting_company=change.waiting_company,
+            read_number=read_number,
+        )
+
+    def _error(self, record_id: str, answer: Answer, attempts: int) -> SyncError:
+        wait = timedelta(hours=min(24, 2**attempts))
+        return SyncError(
+            entity=self._entity,
+            record_id=record_id,
+            code=answer.code or "unknown",
+            reason=answer.reason or "Marketo gave no reason",
+            remedy=_remedy(answer.code),
+            next_attempt=self._session.clock() + wait,
+        )
+
+    async def _write_batch(self, batch: Sequence[Change], read_number: int) -> None:
+        rows = [{self._where.key: change.record_id, **change.payload} for change in batch]
+        async with self._gate:
+            flight, answers = await self._call([change.record_id for change in batch], rows, "createOrUpdate")
+        await self.record(batch, answers, read_number, flight)
+
+    async def _flag_batch(self, ids: Sequence[str], known: dict[str, Known], read_number: int) -> None:
+        # updateOnly: a person that was deleted in Marketo too is not created again (1004 is as good as done).
+        flight, _ = await self._call(ids, [{self._where.key: one, DELETED_FLAG: True} for one in ids], "updateOnly")
+        outcomes = [_deleted(one, known[one], read_number) for one in ids]
+        await self.land(outcomes, [], Counts(read=len(ids), deleted=len(ids)), flight)
+
+    async def _call(self, keys: Sequence[str], rows: list[dict[str, Any]], action: str) -> tuple[str, list[Answer]]:
+        """Send one call and get its answers; ``flight`` is its number in the store, to be landed with the outcomes."""
+        records, name = self._session.store.records, self._session.name
+        for sending in range(1, SENDINGS + 1):
+            flight = await records.take_off(name, self._entity, "sync", keys)
+            try:
+                return flight.id, await self._where.write(rows, action)
+            except (TransportFailed, ServiceUnavailable) as lost:
+                log.warning(
+                    "%s: the answer to a call of %d %s records was lost: %s",
+                    name,
+                    len(keys),
+                    self._entity,
+                    lost.message,
+                )
+                if sending == SENDINGS:
+                    raise
+                await settle(self._session, self._where, flight)
+            except CrmsyncError:
+                await records.never_left(flight.id)
+                raise
+        raise AssertionError("unreachable")
+
+
+def _remedy(code: str | None) -> str:
+    if code is None or not code.isdigit():
+        return "Correct the value in Dynamics, or leave the field out of the selection."
+    return row_of(code).remedy
+
+
+def _deleted(record_id: str, known: Known, read_number: int) -> Outcome:
+    return Outcome(
+        record_id=record_id,
+        status="deleted",
+        in_marketo=known.in_marketo,
+        marketo_id=known.marketo_id,
+        field_set=None,
+        fingerprints=None,
+        waiting_owner=None,
+        waiting_company=None,
+        read_number=read_number,
+    )
+
+
+async def all_of(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run these side by side. The first failure ends the others and is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for one in work:
+                group.create_task(one)
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None

@@ -1,0 +1,161 @@
+"""Decides what is to be written of the records that were read: filter, conversion, links, fingerprints.
+
+The sync filter follows Marketo's "Create a Custom Dynamics Sync Filter": only an explicit No in ``new_synctomkto``
+stops a record. A person or company is linked to its owner and company only when Marketo has them, since Marketo refuses a
+record that names a missing one; until then the record waits for the link, not for its values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from crmsync.dynamics.schema import Entity
+from crmsync.engine.fingerprint import changed, fingerprints
+from crmsync.errors import RecordRefused
+from crmsync.fields.convert import Converter
+from crmsync.fields.model import Selection
+from crmsync.state.records import Known, Outcome, RecordStatus
+from crmsync.state.store import Store
+from crmsync.state.syncerrors import SyncError
+
+SYNC_FILTER = "new_synctomkto"
+OWNER_LINK = "externalSalesPersonId"
+COMPANY_LINK = "externalCompanyId"
+
+
+@dataclass(slots=True)
+class Change:
+    """One record to be written, and what to remember when it has been. ``is_new``: the store never heard of it."""
+
+    record_id: str
+    payload: dict[str, Any]
+    fingerprints: bytes
+    is_new: bool
+    in_marketo: bool = False
+    marketo_id: int | None = None
+    waiting_owner: str | None = None
+    waiting_company: str | None = None
+
+
+@dataclass
+class Plan:
+    """What became of the records of one page: to be written, or with an outcome already."""
+
+    changes: list[Change] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    errors: list[SyncError] = field(default_factory=list)
+    seen: list[str] = field(default_factory=list)
+    filtered: int = 0
+    unchanged: int = 0
+    failed: int = 0
+
+
+class Planner:
+    """Plans the records of one entity of one tenant."""
+
+    def __init__(self, store: Store, tenant: str, entity: Entity, selection: Selection) -> None:
+        self._store = store
+        self._tenant = tenant
+        self._entity = entity
+        self._names = selection.field_names(entity.logical_name)
+        self._converter = Converter(entity, selection.mappings[entity.logical_name])
+        self._filtering = SYNC_FILTER in entity.attributes
+        self._links_to_companies = entity.logical_name != "account"
+        self._field_sets: dict[int, tuple[str, ...]] = {}
+        self.field_set = 0
+
+    async def prepare(self) -> None:
+        """Number the field set; before the first ``plan``."""
+        name = self._entity.logical_name
+        self.field_set = await self._store.records.field_set(self._tenant, name, self._names)
+        self._field_sets = await self._store.records.field_sets(self._tenant, name)
+
+    async def plan(self, rows: Sequence[dict[str, Any]], read_number: int, *, force: bool = False) -> Plan:
+        """Plan these records. ``force`` writes also what has not changed (a link or a retry is due)."""
+        name = self._entity.logical_name
+        by_id = {row[self._entity.primary_id].lower(): row for row in rows}
+        known = await self._store.records.known(self._tenant, name, list(by_id))
+        plan = Plan()
+        for record_id, row in by_id.items():
+            before = known.get(record_id)
+            if self._filtering and row.get(SYNC_FILTER) is False:
+                plan.filtered += 1
+                plan.outcomes.append(self._kept(record_id, before, "filtered", read_number))
+                continue
+            try:
+                payload = self._converter.convert(row)
+            except RecordRefused as refusal:
+                self._refuse(plan, record_id, before, refusal, read_number)
+                continue
+            marks = fingerprints([payload.get(field_name) for field_name in self._names])
+            if before is not None and not force and self._is_unchanged(before, marks):
+                plan.seen.append(record_id)
+                if before.status == "failed":
+                    plan.failed += 1
+                else:
+                    plan.unchanged += 1
+                continue
+            change = Change(record_id, payload, marks, is_new=before is None)
+            if before is not None:
+                change.in_marketo, change.marketo_id = before.in_marketo, before.marketo_id
+            plan.changes.append(change)
+        await self._link(plan.changes)
+        return plan
+
+    def _is_unchanged(self, before: Known, marks: bytes) -> bool:
+        if before.fingerprints is None or before.field_set is None or before.status not in {"synced", "failed"}:
+            return False
+        return not changed(self._field_sets[before.field_set], before.fingerprints, self._names, marks)
+
+    def _refuse(
+        self, plan: Plan, record_id: str, before: Known | None, refusal: RecordRefused, read_number: int
+    ) -> None:
+        plan.failed += 1
+        plan.outcomes.append(self._kept(record_id, before, "failed", read_number))
+        plan.errors.append(
+            SyncError(
+                entity=self._entity.logical_name,
+                record_id=record_id,
+                operation="convert",
+                code=refusal.code or "conversion",
+                reason=refusal.message,
+                remedy=refusal.remedy,
+            )
+        )
+
+    def _kept(self, record_id: str, before: Known | None, status: RecordStatus, read_number: int) -> Outcome:
+        """An outcome without a write: what Marketo has of the record stays as it is, and is not trusted any more."""
+        return Outcome(
+            record_id=record_id,
+            status=status,
+            in_marketo=before is not None and before.in_marketo,
+            marketo_id=before.marketo_id if before else None,
+            field_set=None,
+            fingerprints=None,
+            waiting_owner=None,
+            waiting_company=None,
+            read_number=read_number,
+        )
+
+    async def _link(self, changes: Sequence[Change]) -> None:
+        owners = {owner for change in changes if (owner := change.payload.get(OWNER_LINK))}
+        if self._entity.logical_name != "systemuser":
+            there = await self._store.records.in_marketo(self._tenant, "systemuser", owners) if owners else set()
+            for change in changes:
+                owner = change.payload.get(OWNER_LINK)
+                if owner and owner not in there:
+                    change.waiting_owner = owner
+                    change.payload[OWNER_LINK] = None
+        if not self._links_to_companies:
+            return
+        companies = {company for change in changes if (company := change.payload.get(COMPANY_LINK))}
+        there = await self._store.records.in_marketo(self._tenant, "account", companies) if companies else set()
+        for change in changes:
+            # A person can be moved to another company but never taken out of one: an empty link is not sent.
+            company = change.payload.pop(COMPANY_LINK, None)
+            if company and company in there:
+                change.payload[COMPANY_LINK] = company
+            else:
+                change.waiting_company = company

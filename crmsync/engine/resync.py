@@ -1,0 +1,60 @@
+"""After fields were deleted, added, or found out of step: review the fields, and read again what the change touched.
+
+The five manual steps of "Editing Fields to Sync Before Deleting Them in Dynamics" as functions: disable, refresh the
+schema, review the fields, resync, enable. The first, second and last are in ``crmsync.engine.setup``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from crmsync.engine.datapath import DataPath
+from crmsync.engine.report import ProgressListener, SyncReport
+from crmsync.engine.session import Session
+from crmsync.engine.setup import ensure_bound, select_fields
+from crmsync.engine.sync import carry_all, skipped
+from crmsync.errors import StateMismatch
+from crmsync.fields.model import Selection
+from crmsync.state.lifecycle import TenantState
+from crmsync.tenants import ENTITIES
+
+
+async def review_fields(session: Session) -> Selection:
+    """Select the fields anew after the schema was refreshed; parked fields count as seen by an operator."""
+    selection = await select_fields(session)
+    async with session.lease():
+        await session.store.schemas.mark_reviewed(session.name)
+    return selection
+
+
+async def resync(
+    session: Session, progress: ProgressListener | None = None, *, entities: Sequence[str] = ()
+) -> SyncReport:
+    """Read again the entities whose selection changed, and those named in ``entities``; write what differs.
+
+    The tenant must be disabled (``disable_sync``), so that no cycle begins meanwhile.
+    """
+    await ensure_bound(session)
+    async with session.lease():
+        row = await session.store.tenants.get(session.name)
+        if row.state != TenantState.DISABLED:
+            raise StateMismatch(
+                f"A resync needs the sync disabled; the tenant is '{row.state}'",
+                tenant=session.name,
+                remedy=f"Run the whole procedure: crmsync resync {session.name}",
+            )
+        for name in entities:
+            await read_anew(session, name)
+        path = await DataPath.open(session, progress)
+        touched = [name for name in ENTITIES if await path.needs_first_read(name)]
+        if not touched:
+            return skipped(session, "resync", "no field changed: there was nothing to read again")
+        return await carry_all(session, "resync", path, touched)
+
+
+async def read_anew(session: Session, name: str) -> None:
+    """Have this entity read from its beginning: values that are out of step are written, the rest is left alone."""
+    current = await session.store.checkpoints.get(session.name, name)
+    if current is not None:
+        anew = current.model_copy(update={"selection_digest": "read anew"})
+        await session.store.checkpoints.put(session.name, anew)

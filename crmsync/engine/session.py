@@ -1,0 +1,129 @@
+"""A session: one tenant, opened. Both clients, the store, and the lease that makes it the only writer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from pydantic import SecretStr
+
+from crmsync.dynamics.auth import ClientCertificate, ClientSecret
+from crmsync.dynamics.client import DynamicsClient
+from crmsync.errors import TenantBusy
+from crmsync.marketo.client import MarketoClient
+from crmsync.secrets import SecretStore
+from crmsync.state.leases import LEASE_SECONDS, Lease
+from crmsync.state.store import Store, open_store
+from crmsync.tenants import DynamicsConnection, Tenant
+
+log = logging.getLogger("crmsync.engine")
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass
+class Session:
+    """One tenant with its clients and the store. ``run`` names the flow run in the audit log; ``sleep`` and ``clock``
+    are seams for tests."""
+
+    tenant: Tenant
+    store: Store
+    dynamics: DynamicsClient
+    marketo: MarketoClient
+    run: str
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    clock: Callable[[], datetime] = utc_now
+    _held: bool = field(default=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.tenant.tenant
+
+    @asynccontextmanager
+    async def lease(self) -> AsyncIterator[None]:
+        """Be the only writer of this tenant. Raises ``TenantBusy`` when another run is; entering twice is allowed."""
+        if self._held:
+            yield
+            return
+        lease = await self.store.leases.take(self.name, self.run)
+        if lease is None:
+            raise await self._busy()
+        self._held = True
+        owner = asyncio.current_task()
+        keeper = asyncio.create_task(self._keep(lease, owner))
+        try:
+            yield
+        finally:
+            self._held = False
+            keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await keeper
+            await self.store.leases.give_back(lease)
+
+    async def _keep(self, lease: Lease, owner: asyncio.Task[object] | None) -> None:
+        while True:
+            await asyncio.sleep(LEASE_SECONDS / 3)
+            if not await self.store.leases.renew(lease):
+                log.error("%s: the lease was lost to another run; this run ends", self.name)
+                if owner is not None:
+                    owner.cancel("the lease was lost to another run")
+                return
+
+    async def _busy(self) -> TenantBusy:
+        other = await self.store.leases.get(self.name)
+        if other is None:
+            return TenantBusy("Another run has just held the tenant", tenant=self.name)
+        return TenantBusy(
+            f"Run '{other.run}' on {other.host} (process {other.process}) holds the tenant since "
+            f"{other.acquired_at:%Y-%m-%d %H:%M:%S} UTC; its lease lasts until {other.expires_at:%H:%M:%S} UTC",
+            tenant=self.name,
+        )
+
+
+@asynccontextmanager
+async def open_session(
+    tenant: Tenant, secrets: SecretStore, *, run: str, state_url: str | None = None
+) -> AsyncIterator[Session]:
+    """Open a tenant: look its secrets up, connect both clients and the store. No call is made yet.
+
+    Raises ``SecretMissing`` or, for the store, ``OperatorMustAct``.
+    """
+    name, marketo = tenant.tenant, tenant.marketo
+    credential = await dynamics_credential(tenant.dynamics, secrets, tenant=name)
+    secret = await secrets.get(marketo.client_secret, tenant=name, purpose="Marketo client secret")
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store(state_url))
+        dynamics = await stack.enter_async_context(
+            DynamicsClient(
+                tenant.dynamics,
+                credential,
+                tenant=name,
+                ca_path=tenant.ca_path,
+                concurrent=tenant.quota.dynamics_concurrent_requests,
+            )
+        )
+        client = await stack.enter_async_context(
+            MarketoClient(marketo, secret, tenant=name, quota=tenant.quota, ca_path=tenant.ca_path)
+        )
+        yield Session(tenant=tenant, store=store, dynamics=dynamics, marketo=client, run=run)
+
+
+async def dynamics_credential(
+    connection: DynamicsConnection, secrets: SecretStore, *, tenant: str
+) -> ClientSecret | ClientCertificate:
+    """The client secret or the certificate, whichever the tenant file names."""
+    if connection.certificate is not None:
+        key: SecretStr = await secrets.get(
+            connection.certificate.private_key, tenant=tenant, purpose="private key of the Entra certificate"
+        )
+        return ClientCertificate(private_key=key, thumbprint=connection.certificate.thumbprint)
+    assert connection.client_secret is not None  # the model demands one of the two
+    secret = await secrets.get(connection.client_secret, tenant=tenant, purpose="Entra client secret")
+    return ClientSecret(value=secret)

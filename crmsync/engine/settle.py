@@ -1,0 +1,74 @@
+"""Settles requests whose answer was lost, in this run or in one that was killed (invariant 2).
+
+A call without an answer may still be executed in Marketo, and sending its records again meanwhile would create
+duplicates ("Leads": concurrent upserts of one key). It is over when all its keys are there, when its import has ended,
+or when Marketo's own time-out has passed. Only then may its records be sent again.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from crmsync.engine.destination import Destination, destination
+from crmsync.engine.session import Session
+from crmsync.errors import RecordMissing
+from crmsync.state.records import Flight
+
+log = logging.getLogger("crmsync.engine")
+
+CALL_SECONDS = 120
+"""Marketo ends a Sync call after 90 seconds ("Server time-outs"); half a minute more for the way."""
+
+IMPORT_SECONDS = 600
+"""How long an import whose number was lost may wait in Marketo's queue before its keys show up."""
+
+POLL_SECONDS = 2
+
+
+async def settle_all(session: Session) -> int:
+    """Settle every request that an earlier run left in flight; the answer is how many there were."""
+    flights = await session.store.records.flights(session.name)
+    for flight in flights:
+        log.info(
+            "%s: settling a request of %d %s records, sent %s",
+            session.name,
+            len(flight.keys),
+            flight.entity,
+            flight.sent_at.isoformat(timespec="seconds"),
+        )
+        await settle(session, destination(flight.entity, session.marketo), flight)
+    return len(flights)
+
+
+async def settle(session: Session, where: Destination, flight: Flight) -> None:
+    """Wait until this request is over, then let its records be sent again."""
+    if flight.job is not None:
+        await _until_ended(session, flight.job)
+    else:
+        seconds = IMPORT_SECONDS if flight.kind == "import" else CALL_SECONDS
+        await _until_present(session, where, flight, timedelta(seconds=seconds))
+    await session.store.records.settle(session.name, flight)
+
+
+async def _until_present(session: Session, where: Destination, flight: Flight, patience: timedelta) -> None:
+    missing = list(flight.keys)
+    while missing:
+        there = await where.present(missing[:300])
+        if there:
+            missing = [key for key in missing if key not in there]
+        elif session.clock() >= flight.sent_at + patience:
+            return
+        else:
+            await session.sleep(POLL_SECONDS)
+
+
+async def _until_ended(session: Session, job: int) -> None:
+    while True:
+        try:
+            status = await session.marketo.import_status(job)
+        except RecordMissing:
+            return
+        if status.is_over:
+            return
+        await session.sleep(POLL_SECONDS)

@@ -1,0 +1,84 @@
+"""How a tenant stands, from the store alone: what ``crmsync status`` and ``crmsync errors`` show."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from crmsync.state.runs import Run
+from crmsync.state.store import Store
+from crmsync.tenants import ENTITIES
+
+
+async def status(store: Store, tenant: str) -> dict[str, Any]:
+    """The tenant's status, ready for JSON.
+
+    Per entity the counters since the tenant was connected, except ``failed``: the sync errors open now. ``backlog`` is
+    what is known to be out of step: the rest of a first read, requests in flight, and errors that will be tried again.
+    """
+    row = await store.tenants.get(tenant)
+    counters = await store.records.counters(tenant)
+    failed = await store.errors.counts(tenant)
+    retries = await store.errors.retries(tenant)
+    checkpoints = await store.checkpoints.all(tenant)
+    flying: dict[str, int] = {}
+    for flight in await store.records.flights(tenant):
+        flying[flight.entity] = flying.get(flight.entity, 0) + len(flight.keys)
+    entities = {}
+    for name in ENTITIES:
+        counts, checkpoint = counters.get(name, {}), checkpoints.get(name)
+        reading = checkpoint is not None and not checkpoint.read_done
+        rest = max(0, (checkpoint.records_expected or 0) - checkpoint.records_read) if checkpoint and reading else 0
+        entities[name] = {
+            **{
+                kind: counts.get(kind, 0) for kind in ("read", "filtered", "unchanged", "created", "updated", "deleted")
+            },
+            "failed": failed.get(name, 0),
+            "backlog": max(rest, flying.get(name, 0)) + retries.get(name, 0),
+            "last_synced_at": _text(counts.get("last_synced_at")),
+        }
+    parked = await store.schemas.parked(tenant)
+    last_cycle = await store.runs.last(tenant, "cycle")
+    last_run = await store.runs.last(tenant)
+    return {
+        "tenant": tenant,
+        "state": str(row.state),
+        "reason": row.reason,
+        "organization_id": row.binding.organization_id if row.binding else None,
+        "organization_name": row.binding.organization_name if row.binding else None,
+        "subscription": row.binding.subscription if row.binding else None,
+        "entities": entities,
+        "parked_fields": [_field(one) for one in parked if one.reviewed_at is None],
+        "reviewed_fields": [_field(one) for one in parked if one.reviewed_at is not None],
+        "last_cycle": _run(last_cycle),
+        "last_run": _run(last_run),
+    }
+
+
+async def errors(store: Store, tenant: str, *, limit: int | None = None) -> list[dict[str, Any]]:
+    """The open sync errors, ready for JSON, the newest last."""
+    return [error.model_dump(mode="json") for error in await store.errors.all(tenant, limit=limit)]
+
+
+def _field(parked: Any) -> dict[str, Any]:
+    return dict(parked.model_dump(mode="json"))
+
+
+def _run(run: Run | None) -> dict[str, Any] | None:
+    if run is None:
+        return None
+    report = json.loads(run.report) if run.report else {}
+    return {
+        "kind": run.kind,
+        "run": run.run,
+        "started_at": _text(run.started_at),
+        "ended_at": _text(run.ended_at),
+        "outcome": run.outcome or "running or killed",
+        "entities": report.get("entities", {}),
+        "notes": report.get("notes", []),
+    }
+
+
+def _text(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="seconds") if moment else None

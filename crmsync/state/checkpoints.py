@@ -1,0 +1,58 @@
+"""How far each entity is read: the checkpoint that a restarted run picks up from (invariant 1)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from crmsync.state.sql import now, upsert
+from crmsync.state.tables import checkpoints
+
+
+class Checkpoint(BaseModel):
+    """Where reading goes on.
+
+    While a first read is under way (``read_done`` false) ``next_link`` is its next page, or None before the first one.
+    After it ``delta_link`` is where the changes since then are. A first read that is done again for another selection
+    has a higher ``read_number``; records that such a read does not meet have vanished.
+    """
+
+    entity: str
+    selection_digest: str
+    read_number: int = 1
+    read_started_at: datetime | None = None
+    read_done: bool = False
+    records_read: int = 0
+    records_expected: int | None = None
+    next_link: str | None = None
+    delta_link: str | None = None
+    moved_at: datetime | None = None
+
+
+class CheckpointStore:
+    """Reads and moves checkpoints. They move only after every record before them has an outcome."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def all(self, tenant: str) -> dict[str, Checkpoint]:
+        query = sa.select(checkpoints).where(checkpoints.c.tenant == tenant)
+        async with self._engine.connect() as connection:
+            rows = [_checkpoint(row._mapping) for row in await connection.execute(query)]
+        return {row.entity: row for row in rows}
+
+    async def get(self, tenant: str, entity: str) -> Checkpoint | None:
+        return (await self.all(tenant)).get(entity)
+
+    async def put(self, tenant: str, checkpoint: Checkpoint) -> None:
+        row = {"tenant": tenant, **checkpoint.model_dump(), "moved_at": now()}
+        async with self._engine.begin() as connection:
+            await upsert(connection, checkpoints, [row])
+
+
+def _checkpoint(row: Any) -> Checkpoint:
+    return Checkpoint(**{name: row[name] for name in Checkpoint.model_fields})

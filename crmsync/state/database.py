@@ -1,0 +1,92 @@
+"""Connects to the state database, SQLite or PostgreSQL, and brings its tables up to date.
+
+The URL comes from ``CRMSYNC_STATE_URL``; without it the state is a SQLite file in ``.crmsync/`` of the working
+directory. ``postgresql://`` and ``sqlite:///`` are enough: the asynchronous drivers are chosen here.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from crmsync.errors import OperatorMustAct
+
+STATE_URL_VARIABLE = "CRMSYNC_STATE_URL"
+DEFAULT_STATE_URL = "sqlite:///.crmsync/state.db"
+_MIGRATION_LOCK = 7_367_021
+
+_REMEDY = (
+    f"Set {STATE_URL_VARIABLE} to sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE, "
+    "and see that the database can be reached."
+)
+
+
+def state_url(url: str | None = None) -> URL:
+    """The URL to use, with its asynchronous driver; raises ``OperatorMustAct`` for one that cannot be."""
+    try:
+        parsed = make_url(url or os.environ.get(STATE_URL_VARIABLE) or DEFAULT_STATE_URL)
+    except ArgumentError:
+        raise OperatorMustAct("The state database's URL cannot be read", remedy=_REMEDY) from None
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        return parsed.set(drivername="sqlite+aiosqlite")
+    if backend in {"postgresql", "postgres"}:
+        return parsed.set(drivername="postgresql+asyncpg")
+    raise OperatorMustAct(f"The state cannot be kept in '{backend}'", remedy=_REMEDY)
+
+
+async def connect(url: str | None = None) -> AsyncEngine:
+    """An engine on a database whose tables are up to date; raises ``OperatorMustAct`` when it cannot be reached."""
+    target = state_url(url)
+    options: dict[str, Any] = {}
+    if target.get_backend_name() == "sqlite":
+        if target.database and target.database != ":memory:":
+            Path(target.database).parent.mkdir(parents=True, exist_ok=True)
+        options["connect_args"] = {"timeout": 60}
+    else:
+        options["pool_pre_ping"] = True
+    engine = create_async_engine(target, **options)
+    if target.get_backend_name() == "sqlite":
+        sa.event.listen(engine.sync_engine, "connect", _tune_sqlite)
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(_migrate)
+    except (OSError, SQLAlchemyError) as error:
+        await engine.dispose()
+        raise OperatorMustAct(
+            f"The state database {target.render_as_string(hide_password=True)} cannot be used: {type(error).__name__}",
+            remedy=_REMEDY,
+        ) from error
+    return engine
+
+
+def _tune_sqlite(connection: Any, _: Any) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=60000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _migrate(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    head = ScriptDirectory.from_config(config).get_current_head()
+    if MigrationContext.configure(connection).get_current_revision() == head:
+        return
+    # Two processes that start together would both create the tables.
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+    else:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    command.upgrade(config, "head")

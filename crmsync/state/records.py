@@ -1,0 +1,249 @@
+"""What became of each record, which requests are in flight, and the counters: the ledger behind "at least once".
+
+A record's values are kept as fingerprints only, six bytes a field, in the order of its field set. A request stands in
+``in_flight`` from before it is sent until its outcomes are written, so that a run that starts after a crash knows
+which keys may still be on their way (invariant 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+from uuid import uuid4
+
+import orjson
+import sqlalchemy as sa
+from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from crmsync.state.sql import chunks, now, upsert
+from crmsync.state.syncerrors import SyncError, forget_errors, keep_errors
+from crmsync.state.tables import counters, field_sets, in_flight, records
+
+RecordStatus = Literal["synced", "filtered", "failed", "deleted", "unknown"]
+COUNTERS = ("read", "filtered", "unchanged", "created", "updated", "deleted", "failed")
+
+
+class Known(NamedTuple):
+    """What the store knows of one record. ``unknown`` status: it may have been written by a run that was killed."""
+
+    status: RecordStatus
+    in_marketo: bool
+    marketo_id: int | None
+    field_set: int | None
+    fingerprints: bytes | None
+    waiting_owner: str | None
+    waiting_company: str | None
+    read_number: int
+
+
+class Outcome(NamedTuple):
+    """What became of one record that was handled: a row of the ledger."""
+
+    record_id: str
+    status: RecordStatus
+    in_marketo: bool
+    marketo_id: int | None
+    field_set: int | None
+    fingerprints: bytes | None
+    waiting_owner: str | None
+    waiting_company: str | None
+    read_number: int
+
+
+class Flight(BaseModel):
+    """A request whose outcomes are not known yet: a Sync call or an import, with the keys it carries."""
+
+    id: str
+    entity: str
+    kind: Literal["sync", "import"]
+    job: int | None
+    keys: list[str]
+    sent_at: datetime
+
+
+class RecordStore:
+    """The ledger of one database. Every method is one transaction."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def known(self, tenant: str, entity: str, ids: Sequence[str]) -> dict[str, Known]:
+        """What is known of these records, by id; unknown ones are absent."""
+        columns = [records.c.record_id, *(records.c[name] for name in Known._fields)]
+        found: dict[str, Known] = {}
+        async with self._engine.connect() as connection:
+            for some in chunks(ids):
+                query = sa.select(*columns).where(_of(records, tenant, entity), records.c.record_id.in_(some))
+                found.update((row[0], Known(*row[1:])) for row in await connection.execute(query))
+        return found
+
+    async def in_marketo(self, tenant: str, entity: str, ids: Iterable[str]) -> set[str]:
+        """Which of these records Marketo has."""
+        found: set[str] = set()
+        async with self._engine.connect() as connection:
+            for some in chunks(list(ids)):
+                query = sa.select(records.c.record_id).where(
+                    _of(records, tenant, entity),
+                    records.c.record_id.in_(some),
+                    records.c.in_marketo.is_(True),
+                )
+                found.update(await connection.scalars(query))
+        return found
+
+    async def field_set(self, tenant: str, entity: str, names: Sequence[str]) -> int:
+        """The number of this list of field names, new or old."""
+        text = orjson.dumps(list(names)).decode()
+        query = sa.select(field_sets.c.id).where(_of(field_sets, tenant, entity), field_sets.c.names == text)
+        async with self._engine.begin() as connection:
+            number = (await connection.execute(query)).scalar()
+            if number is None:
+                row = {"tenant": tenant, "entity": entity, "names": text}
+                statement = sa.insert(field_sets).values(row).returning(field_sets.c.id)
+                number = (await connection.execute(statement)).scalar_one()
+        return int(number)
+
+    async def field_sets(self, tenant: str, entity: str) -> dict[int, tuple[str, ...]]:
+        query = sa.select(field_sets.c.id, field_sets.c.names).where(_of(field_sets, tenant, entity))
+        async with self._engine.connect() as connection:
+            return {row.id: tuple(orjson.loads(row.names)) for row in await connection.execute(query)}
+
+    async def take_off(self, tenant: str, entity: str, kind: Literal["sync", "import"], keys: Sequence[str]) -> Flight:
+        """Note a request before it is sent."""
+        flight = Flight(id=str(uuid4()), entity=entity, kind=kind, job=None, keys=list(keys), sent_at=now())
+        row = flight.model_dump() | {"tenant": tenant, "keys": orjson.dumps(flight.keys).decode()}
+        async with self._engine.begin() as connection:
+            await connection.execute(sa.insert(in_flight), [row])
+        return flight
+
+    async def never_left(self, flight: str) -> None:
+        """The service refused the request as a whole: nothing of it was executed."""
+        async with self._engine.begin() as connection:
+            await connection.execute(sa.delete(in_flight).where(in_flight.c.id == flight))
+
+    async def set_job(self, flight: str, job: int) -> None:
+        async with self._engine.begin() as connection:
+            await connection.execute(sa.update(in_flight).where(in_flight.c.id == flight).values(job=job))
+
+    async def flights(self, tenant: str) -> list[Flight]:
+        """Requests in flight, oldest first: after a crash, those that may have been executed."""
+        query = sa.select(in_flight).where(in_flight.c.tenant == tenant).order_by(in_flight.c.sent_at)
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        return [Flight(**{**row, "keys": orjson.loads(row["keys"])}) for row in rows]
+
+    async def land(
+        self,
+        tenant: str,
+        entity: str,
+        outcomes: Sequence[Outcome],
+        *,
+        flight: str | None = None,
+        errors: Sequence[SyncError] = (),
+        counts: dict[str, int] | None = None,
+    ) -> None:
+        """Write outcomes, their sync errors and counters, and take the request out of ``in_flight``, all at once."""
+        failed = {error.record_id for error in errors}
+        moment = now()
+        rows = [
+            {
+                "tenant": tenant,
+                "entity": entity,
+                **outcome._asdict(),
+                "synced_at": moment if outcome.status in {"synced", "deleted"} else None,
+            }
+            for outcome in outcomes
+        ]
+        async with self._engine.begin() as connection:
+            await upsert(connection, records, rows)
+            await keep_errors(connection, tenant, errors)
+            done = [outcome.record_id for outcome in outcomes if outcome.record_id not in failed]
+            await forget_errors(connection, tenant, entity, done)
+            await _count(connection, tenant, entity, counts or {}, moment if rows else None)
+            if flight is not None:
+                await connection.execute(sa.delete(in_flight).where(in_flight.c.id == flight))
+
+    async def settle(self, tenant: str, flight: Flight) -> None:
+        """A request of a killed run is over: its keys without an outcome become ``unknown``, to be written anew with
+        every value told, because Marketo may hold them already."""
+        async with self._engine.begin() as connection:
+            there: set[str] = set()
+            for some in chunks(flight.keys):
+                query = sa.select(records.c.record_id).where(
+                    _of(records, tenant, flight.entity), records.c.record_id.in_(some)
+                )
+                there.update(await connection.scalars(query))
+            blank = Outcome("", "unknown", False, None, None, None, None, None, 0)._asdict()
+            rows = [
+                {"tenant": tenant, "entity": flight.entity, "synced_at": None, **blank, "record_id": key}
+                for key in flight.keys
+                if key not in there
+            ]
+            if rows:
+                await connection.execute(sa.insert(records), rows)
+            await connection.execute(sa.delete(in_flight).where(in_flight.c.id == flight.id))
+
+    async def mark_seen(self, tenant: str, entity: str, ids: Sequence[str], read_number: int) -> None:
+        """These unchanged records were met by this read."""
+        async with self._engine.begin() as connection:
+            for some in chunks(ids):
+                await connection.execute(
+                    sa.update(records)
+                    .where(_of(records, tenant, entity), records.c.record_id.in_(some))
+                    .values(read_number=read_number)
+                )
+
+    async def vanished(self, tenant: str, entity: str, read_number: int) -> list[str]:
+        """Records that a whole new first read did not meet: deleted in Dynamics meanwhile."""
+        query = sa.select(records.c.record_id).where(
+            _of(records, tenant, entity),
+            records.c.read_number < read_number,
+            records.c.status.not_in(["deleted", "unknown"]),
+        )
+        async with self._engine.connect() as connection:
+            return list(await connection.scalars(query))
+
+    async def relinkable(self, tenant: str, entity: str) -> list[str]:
+        """Records that were synced without their owner or company, whose owner or company is in Marketo now."""
+        parent = records.alias("parent")
+        found: set[str] = set()
+        async with self._engine.connect() as connection:
+            for waiting, parent_entity in (
+                (records.c.waiting_owner, "systemuser"),
+                (records.c.waiting_company, "account"),
+            ):
+                query = (
+                    sa.select(records.c.record_id)
+                    .join(parent, sa.and_(_of(parent, tenant, parent_entity), parent.c.record_id == waiting))
+                    .where(_of(records, tenant, entity), waiting.is_not(None), parent.c.in_marketo.is_(True))
+                )
+                found.update(await connection.scalars(query))
+        return sorted(found)
+
+    async def count(self, tenant: str, entity: str, counts: dict[str, int]) -> None:
+        """Add to the counters of an entity."""
+        async with self._engine.begin() as connection:
+            await _count(connection, tenant, entity, counts, None)
+
+    async def counters(self, tenant: str) -> dict[str, dict[str, Any]]:
+        """The counters since the tenant was connected, and when each entity was last written to Marketo."""
+        query = sa.select(counters).where(counters.c.tenant == tenant)
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        return {row["entity"]: {name: row[name] for name in (*COUNTERS, "last_synced_at")} for row in rows}
+
+
+def _of(table: Any, tenant: str, entity: str) -> sa.ColumnElement[bool]:
+    return sa.and_(table.c.tenant == tenant, table.c.entity == entity)
+
+
+async def _count(
+    connection: AsyncConnection, tenant: str, entity: str, counts: dict[str, int], moment: datetime | None
+) -> None:
+    if not any(counts.values()):
+        return
+    row: dict[str, Any] = {"tenant": tenant, "entity": entity, "last_synced_at": moment}
+    row |= {name: counts.get(name, 0) for name in COUNTERS}
+    keep = () if moment else ("last_synced_at",)
+    await upsert(connection, counters, [row], add=COUNTERS, keep=keep)

@@ -1,0 +1,70 @@
+"""The state store: one object that holds the database and the sub-stores, one for each subject.
+
+``open_store`` is the door; everything in ``engine`` and the command line goes through it. Each method is one
+transaction: what belongs together (an outcome, its counters, its checkpoint) is written together or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cached_property
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from crmsync.state.checkpoints import CheckpointStore
+from crmsync.state.database import connect
+from crmsync.state.leases import LeaseStore
+from crmsync.state.records import RecordStore
+from crmsync.state.runs import RunStore
+from crmsync.state.schemas import SchemaStore
+from crmsync.state.syncerrors import SyncErrorStore
+from crmsync.state.tenantstore import TenantStore
+
+
+class Store:
+    """What crmsync remembers of all tenants."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+
+    @cached_property
+    def tenants(self) -> TenantStore:
+        return TenantStore(self.engine)
+
+    @cached_property
+    def leases(self) -> LeaseStore:
+        return LeaseStore(self.engine)
+
+    @cached_property
+    def schemas(self) -> SchemaStore:
+        return SchemaStore(self.engine)
+
+    @cached_property
+    def checkpoints(self) -> CheckpointStore:
+        return CheckpointStore(self.engine)
+
+    @cached_property
+    def records(self) -> RecordStore:
+        return RecordStore(self.engine)
+
+    @cached_property
+    def errors(self) -> SyncErrorStore:
+        return SyncErrorStore(self.engine)
+
+    @cached_property
+    def runs(self) -> RunStore:
+        return RunStore(self.engine)
+
+
+@asynccontextmanager
+async def open_store(url: str | None = None) -> AsyncIterator[Store]:
+    """The store at ``url`` (else ``CRMSYNC_STATE_URL``, else SQLite in ``.crmsync/``), its tables up to date.
+
+    Raises ``OperatorMustAct`` when the database cannot be reached.
+    """
+    engine = await connect(url)
+    try:
+        yield Store(engine)
+    finally:
+        await engine.dispose()

@@ -1,0 +1,220 @@
+"""The state store's tables: one place that says what crmsync remembers, for SQLite and PostgreSQL alike.
+
+No table holds a secret or a record's values: values are remembered as fingerprints only. All times are UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+
+
+class UtcTime(sa.TypeDecorator[datetime]):
+    """An aware UTC time; SQLite, which has no zones, stores it naive."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        return dialect.type_descriptor(sa.DateTime(timezone=dialect.name == "postgresql"))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None or dialect.name == "postgresql":
+            return value
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
+metadata = sa.MetaData(
+    naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_N_name)s"},
+)
+
+
+def _tenant(**options: Any) -> sa.Column[str]:
+    return sa.Column("tenant", sa.String(40), nullable=False, **options)
+
+
+tenants = sa.Table(
+    "tenants",
+    metadata,
+    _tenant(primary_key=True),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("organization_id", sa.String(36)),
+    sa.Column("organization_name", sa.Text),
+    sa.Column("organization_url", sa.Text),
+    sa.Column("sync_user_id", sa.String(36)),
+    sa.Column("subscription", sa.Text),
+    sa.Column("key_is_fresh", sa.Boolean, nullable=False, default=False),
+    sa.Column("updated_at", UtcTime, nullable=False),
+)
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    _tenant(index=True),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("from_state", sa.String(20), nullable=False),
+    sa.Column("to_state", sa.String(20), nullable=False),
+    sa.Column("run", sa.Text, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+)
+
+leases = sa.Table(
+    "leases",
+    metadata,
+    _tenant(primary_key=True),
+    sa.Column("holder", sa.String(36), nullable=False),
+    sa.Column("run", sa.Text, nullable=False),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("process", sa.Integer, nullable=False),
+    sa.Column("process_started", sa.Float, nullable=False),
+    sa.Column("acquired_at", UtcTime, nullable=False),
+    sa.Column("expires_at", UtcTime, nullable=False),
+)
+
+schemas = sa.Table(
+    "schemas",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    _tenant(),
+    sa.Column("side", sa.String(10), nullable=False),
+    sa.Column("taken_at", UtcTime, nullable=False),
+    sa.Column("digest", sa.String(32), nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Index("ix_schemas_tenant_side", "tenant", "side"),
+)
+
+selections = sa.Table(
+    "selections",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    _tenant(index=True),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("digest", sa.String(32), nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+)
+
+parked_fields = sa.Table(
+    "parked_fields",
+    metadata,
+    _tenant(primary_key=True),
+    sa.Column("entity", sa.String(100), primary_key=True),
+    sa.Column("attribute", sa.String(100), primary_key=True),
+    sa.Column("marketo_field", sa.String(255), nullable=False),
+    sa.Column("since", UtcTime, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("reviewed_at", UtcTime),
+)
+
+checkpoints = sa.Table(
+    "checkpoints",
+    metadata,
+    _tenant(primary_key=True),
+    sa.Column("entity", sa.String(100), primary_key=True),
+    sa.Column("selection_digest", sa.String(32), nullable=False),
+    sa.Column("read_number", sa.Integer, nullable=False),
+    sa.Column("read_started_at", UtcTime),
+    sa.Column("read_done", sa.Boolean, nullable=False),
+    sa.Column("records_read", sa.BigInteger, nullable=False),
+    sa.Column("records_expected", sa.BigInteger),
+    sa.Column("next_link", sa.Text),
+    sa.Column("delta_link", sa.Text),
+    sa.Column("moved_at", UtcTime, nullable=False),
+)
+
+field_sets = sa.Table(
+    "field_sets",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    _tenant(),
+    sa.Column("entity", sa.String(100), nullable=False),
+    sa.Column("names", sa.Text, nullable=False),
+    sa.Index("ix_field_sets_tenant_entity", "tenant", "entity"),
+)
+
+records = sa.Table(
+    "records",
+    metadata,
+    _tenant(primary_key=True),
+    sa.Column("entity", sa.String(100), primary_key=True),
+    sa.Column("record_id", sa.String(36), primary_key=True),
+    sa.Column("status", sa.String(10), nullable=False),
+    sa.Column("in_marketo", sa.Boolean, nullable=False),
+    sa.Column("marketo_id", sa.BigInteger),
+    sa.Column("field_set", sa.Integer),
+    sa.Column("fingerprints", sa.LargeBinary),
+    sa.Column("waiting_owner", sa.String(36)),
+    sa.Column("waiting_company", sa.String(36)),
+    sa.Column("read_number", sa.Integer, nullable=False),
+    sa.Column("synced_at", UtcTime),
+    sqlite_with_rowid=False,
+)
+for _column in (records.c.waiting_owner, records.c.waiting_company):
+    sa.Index(
+        f"ix_records_{_column.name}",
+        records.c.tenant,
+        _column,
+        sqlite_where=_column.is_not(None),
+        postgresql_where=_column.is_not(None),
+    )
+
+sync_errors = sa.Table(
+    "sync_errors",
+    metadata,
+    _tenant(primary_key=True),
+    sa.Column("entity", sa.String(100), primary_key=True),
+    sa.Column("record_id", sa.String(36), primary_key=True),
+    sa.Column("direction", sa.String(30), primary_key=True),
+    sa.Column("operation", sa.String(20), nullable=False),
+    sa.Column("code", sa.String(40), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("remedy", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("first_at", UtcTime, nullable=False),
+    sa.Column("last_at", UtcTime, nullable=False),
+    sa.Column("next_attempt", UtcTime),
+)
+
+in_flight = sa.Table(
+    "in_flight",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    _tenant(index=True),
+    sa.Column("entity", sa.String(100), nullable=False),
+    sa.Column("kind", sa.String(10), nullable=False),
+    sa.Column("job", sa.BigInteger),
+    sa.Column("keys", sa.Text, nullable=False),
+    sa.Column("sent_at", UtcTime, nullable=False),
+)
+
+counters = sa.Table(
+    "counters",
+    metadata,
+    _tenant(primary_key=True),
+    sa.Column("entity", sa.String(100), primary_key=True),
+    *(
+        sa.Column(name, sa.BigInteger, nullable=False, default=0)
+        for name in ("read", "filtered", "unchanged", "created", "updated", "deleted", "failed")
+    ),
+    sa.Column("last_synced_at", UtcTime),
+)
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    _tenant(index=True),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("run", sa.Text, nullable=False),
+    sa.Column("started_at", UtcTime, nullable=False),
+    sa.Column("ended_at", UtcTime),
+    sa.Column("outcome", sa.String(20)),
+    sa.Column("report", sa.Text),
+)

@@ -1,0 +1,232 @@
+"""A tenant: one YAML file that says which organization, which subscription, which fields, and whom to tell.
+
+The file is checked by pydantic when it is read; a wrong one gets an error that names file, line and remedy. It never
+holds a secret, only where each one is (``crmsync.secrets``).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from crmsync.errors import TenantFileWrong
+from crmsync.secrets import SecretSource
+
+TENANT_PATTERN = r"^[a-z0-9-]{1,40}$"
+EntityName = Literal["systemuser", "account", "contact", "lead"]
+ENTITIES: tuple[EntityName, ...] = ("systemuser", "account", "lead", "contact")
+"""The entities that are synced, in the white paper's order: owners and companies before the people that name them."""
+
+_MUNCHKIN = re.compile(r"^(\d{3}-[A-Za-z]{3}-\d{3})\.")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Certificate(_Strict):
+    """An Entra certificate credential: the PEM private key's place and the certificate's SHA-256 thumbprint."""
+
+    private_key: SecretSource
+    thumbprint: str
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url.strip())
+    if parts.scheme != "https" or not parts.hostname:
+        raise ValueError(f"'{url}' is no https URL; it should look like https://contoso.crm.dynamics.com")
+    return f"https://{parts.netloc.lower()}"
+
+
+class DynamicsConnection(_Strict):
+    """The Dynamics side: organization, Entra tenant, application, and where its secret or certificate is."""
+
+    organization_url: str
+    entra_tenant_id: str
+    client_id: str
+    client_secret: SecretSource | None = None
+    certificate: Certificate | None = None
+    sync_user_email: str | None = None
+    authority: str = "https://login.microsoftonline.com"
+
+    @field_validator("organization_url", "authority")
+    @classmethod
+    def _reduce(cls, url: str) -> str:
+        """Any of the organization, Web API or Organization.svc URL is understood: scheme and host are kept."""
+        return _origin(url)
+
+    @model_validator(mode="after")
+    def _one_credential(self) -> DynamicsConnection:
+        if (self.client_secret is None) == (self.certificate is None):
+            raise ValueError("give either client_secret or certificate")
+        return self
+
+
+class MarketoConnection(_Strict):
+    """The Marketo side. ``base_url`` may be the Identity or the REST endpoint as Marketo shows it."""
+
+    base_url: str
+    client_id: str
+    client_secret: SecretSource
+    munchkin_id: str | None = None
+
+    @field_validator("base_url")
+    @classmethod
+    def _reduce(cls, url: str) -> str:
+        return _origin(url)
+
+    @property
+    def subscription(self) -> str:
+        """What identifies the subscription: its Munchkin id, told or read from the host; else the host itself."""
+        host = urlsplit(self.base_url).netloc
+        found = _MUNCHKIN.match(host)
+        return (self.munchkin_id or (found.group(1) if found else host)).upper()
+
+
+class FieldChoice(_Strict):
+    """Which fields to sync: the standard map, plus every custom column that can be mapped unless told otherwise.
+
+    ``include`` and ``exclude`` list logical names per entity; ``rename`` sends a column to a Marketo field of your
+    choice (REST name). ``owner`` and company links, the key and the ``ms...`` fields are always synced.
+    """
+
+    custom: Literal["all", "none"] = "all"
+    include: dict[EntityName, tuple[str, ...]] = {}
+    exclude: dict[EntityName, tuple[str, ...]] = {}
+    rename: dict[EntityName, dict[str, str]] = {}
+
+
+class Smtp(_Strict):
+    """A mail server. ``security`` is none, starttls or tls."""
+
+    host: str = "localhost"
+    port: Annotated[int, Field(ge=1, le=65535)] = 25
+    security: Literal["none", "starttls", "tls"] = "starttls"
+    username: str | None = None
+    password: SecretSource | None = None
+
+
+class Notifications(_Strict):
+    """Whom to tell when a first sync or a resync is done or failed, from which address, through which server."""
+
+    to: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")], ...] = ()
+    sender: str = "crmsync@localhost"
+    smtp: Smtp = Smtp()
+
+
+class Quota(_Strict):
+    """Our share of what the services allow. Defaults are what Adobe asks of one integration ("Best practices")."""
+
+    marketo_calls_per_20_seconds: Annotated[int, Field(ge=1)] = 50
+    marketo_concurrent_calls: Annotated[int, Field(ge=1)] = 5
+    marketo_calls_per_day: Annotated[int, Field(ge=1)] = 25_000
+    dynamics_concurrent_requests: Annotated[int, Field(ge=1, le=52)] = 8
+
+
+class Tenant(_Strict):
+    """One tenant, as its file says. ``folder`` is where the file lies: relative paths in it start there."""
+
+    tenant: Annotated[str, Field(pattern=TENANT_PATTERN)]
+    dynamics: DynamicsConnection
+    marketo: MarketoConnection
+    fields: FieldChoice = FieldChoice()
+    notifications: Notifications = Notifications()
+    quota: Quota = Quota()
+    interval_minutes: Annotated[int, Field(ge=1, le=1440)] = 5
+    ca_file: Path | None = None
+    folder: Path = Path()
+
+    @property
+    def ca_path(self) -> Path | None:
+        """The certificate authority to trust besides the public ones, for example of an inspecting proxy."""
+        return None if self.ca_file is None else self.folder / self.ca_file
+
+
+def load_tenant(name: str, folder: Path) -> Tenant:
+    """Read ``folder/name.yaml``; raises ``TenantFileWrong`` naming file, line and remedy."""
+    if not re.match(TENANT_PATTERN, name):
+        raise TenantFileWrong(
+            f"'{name}' cannot be a tenant's name",
+            remedy="Use 1 to 40 lower-case letters, digits and dashes.",
+        )
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        there = ", ".join(tenant_names(folder)) or "none"
+        raise TenantFileWrong(
+            f"There is no tenant file {path}",
+            tenant=name,
+            remedy=f"Create it (README, 'Connect a real tenant'), or name one of the tenants in {folder}: {there}.",
+        )
+    text = path.read_text(encoding="utf-8")
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise TenantFileWrong(
+            f"{path}:{mark.line + 1 if mark else 1}: this is not YAML: {getattr(error, 'problem', error)}",
+            tenant=name,
+            remedy="Mend the line; indentation and colons are the usual causes.",
+        ) from None
+    if not isinstance(data, dict):
+        raise TenantFileWrong(
+            f"{path}:1: expected a mapping", tenant=name, remedy="See README, 'Connect a real tenant'."
+        )
+    try:
+        tenant = Tenant.model_validate({"tenant": name} | data | {"folder": folder})
+    except ValidationError as error:
+        raise _wrong(path, name, node, error) from None
+    if tenant.tenant != name:
+        raise TenantFileWrong(
+            f"{path}:{_line(node, ('tenant',))}: the file's name says '{name}', its text '{tenant.tenant}'",
+            tenant=name,
+            remedy="Name the file after the tenant, or leave 'tenant:' out.",
+        )
+    return tenant
+
+
+def tenant_names(folder: Path) -> list[str]:
+    """The tenants that have a file in ``folder``, sorted."""
+    return sorted(path.stem for path in folder.glob("*.yaml") if re.match(TENANT_PATTERN, path.stem))
+
+
+def _wrong(path: Path, name: str, node: yaml.Node | None, error: ValidationError) -> TenantFileWrong:
+    lines, remedies = [], []
+    for problem in error.errors(include_url=False, include_input=False):
+        where = tuple(problem["loc"])
+        label = ".".join(str(part) for part in where) or "file"
+        message = problem["msg"].removeprefix("Value error, ")
+        lines.append(f"{path}:{_line(node, where)}: {label}: {message}")
+        if problem["type"] == "extra_forbidden":
+            remedies.append(f"remove '{label}' or correct its spelling")
+        elif problem["type"] == "missing":
+            remedies.append(f"add '{label}'")
+        else:
+            remedies.append(f"correct '{label}'")
+    return TenantFileWrong(
+        "\n".join(lines),
+        tenant=name,
+        remedy=f"In {path}: {'; '.join(dict.fromkeys(remedies))}. README, 'Connect a real tenant', shows a whole file.",
+    )
+
+
+def _line(node: yaml.Node | None, where: tuple[Any, ...]) -> int:
+    """The line (from 1) of the deepest part of ``where`` that the file has."""
+    line = 1
+    for part in where:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((key, value) for key, value in node.value if key.value == str(part)), None)
+            if found is None:
+                break
+            line, node = found[0].start_mark.line + 1, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line

@@ -1,0 +1,59 @@
+"""The state database: where it is, and what a wrong URL says."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from crmsync.errors import OperatorMustAct
+from crmsync.state.database import connect
+from crmsync.state.database import state_url as resolve
+from crmsync.state.store import open_store
+from crmsync.state.tables import metadata
+
+
+async def test_migrations_make_exactly_the_tables_that_the_code_knows(state_url: str) -> None:
+    engine = await connect(state_url)
+
+    def columns(connection: sa.Connection) -> dict[str, set[str]]:
+        inspector = sa.inspect(connection)
+        names = set(inspector.get_table_names()) - {"alembic_version"}
+        return {name: {column["name"] for column in inspector.get_columns(name)} for name in names}
+
+    async with engine.connect() as connection:
+        found = await connection.run_sync(columns)
+    await engine.dispose()
+
+    assert found == {name: {column.name for column in table.columns} for name, table in metadata.tables.items()}
+
+
+async def test_two_processes_may_start_on_an_empty_database_at_once(state_url: str) -> None:
+    engines = await asyncio.gather(*(connect(state_url) for _ in range(3)))
+    for engine in engines:
+        await engine.dispose()
+
+
+def test_without_a_url_the_state_is_in_the_working_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CRMSYNC_STATE_URL", raising=False)
+
+    assert str(resolve()) == "sqlite+aiosqlite:///.crmsync/state.db"
+
+
+@pytest.mark.parametrize("url", ["mysql://x/y", "nonsense"])
+def test_a_url_that_cannot_be_is_refused_with_the_remedy(url: str) -> None:
+    with pytest.raises(OperatorMustAct) as refused:
+        resolve(url)
+
+    assert "CRMSYNC_STATE_URL" in refused.value.remedy
+
+
+async def test_a_database_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:
+    with pytest.raises(OperatorMustAct) as refused:
+        async with open_store(f"postgresql://ann:hush@/nothing?host={tmp_path}"):
+            pass
+
+    assert "hush" not in str(refused.value)
+    assert "ann" in str(refused.value)
