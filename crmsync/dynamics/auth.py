@@ -1,0 +1,222 @@
+"""Signs in to Dataverse as an application: MSAL gets the token, httpx carries it.
+
+MSAL is synchronous, so it runs in a worker thread, over an httpx client of its own with the same certificates as the
+rest. The object of one client lives as long as that client: MSAL replays refusals of Entra ID for a minute, which would
+make "I corrected the secret, try again" fail. For the same reason it is made anew after each failure.
+
+Facts: "Use OAuth authentication with Microsoft Dataverse" and MSAL for Python's own source (tenant mistakes are a
+``ValueError`` whose cause holds Entra's answer; refused sign-ins are a mapping, never an exception).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncGenerator, Callable, Generator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import msal
+from msal.exceptions import MsalServiceError
+from msal.oauth2cli import JwtAssertionCreator
+from pydantic import SecretStr
+
+from crmsync.dynamics.entra import error_from_answer, error_from_text
+from crmsync.dynamics.errors import causes
+from crmsync.errors import (
+    CredentialsRefused,
+    CrmsyncError,
+    EntraTenantUnknown,
+    RequestRefused,
+    ServiceUnavailable,
+    TenantFileWrong,
+    Throttled,
+    TransportFailed,
+)
+from crmsync.tenants import DynamicsConnection
+
+RENEW_BEFORE = 300.0
+"""A token with less than this many seconds left counts as expired, as it does for MSAL."""
+
+
+@dataclass(frozen=True)
+class ClientSecret:
+    """An application's client secret."""
+
+    value: SecretStr
+
+
+@dataclass(frozen=True)
+class ClientCertificate:
+    """A PEM private key and the hexadecimal thumbprint of its certificate: SHA-256 (64 digits) or SHA-1 (40)."""
+
+    private_key: SecretStr
+    thumbprint: str
+
+
+Credential = ClientSecret | ClientCertificate
+
+
+@dataclass
+class _Token:
+    value: str = field(repr=False)
+    good_until: float
+
+
+class EntraAuth(httpx.Auth):
+    """Puts a bearer token on each request. A 401 drops the token and asks once again; a second 401 is final.
+
+    ``cache`` may be shared by clients of the same tenant and secret to save the sign-in; ``validate`` never shares it.
+    """
+
+    def __init__(
+        self,
+        connection: DynamicsConnection,
+        credential: Credential,
+        *,
+        tenant: str,
+        verify: ssl.SSLContext | bool = True,
+        transport: httpx.BaseTransport | None = None,
+        cache: msal.TokenCache | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._connection = connection
+        self._credential = credential
+        self._tenant = tenant
+        self._authority = f"{connection.authority}/{connection.entra_tenant_id}"
+        self._scope = f"{connection.organization_url}/.default"
+        self._cache = cache if cache is not None else msal.TokenCache()
+        self._clock = clock
+        self._http = httpx.Client(verify=verify, transport=transport, timeout=30.0)
+        self._application: msal.ConfidentialClientApplication | None = None
+        self._token: _Token | None = None
+        self._lock = asyncio.Lock()
+
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        raise RuntimeError("EntraAuth is for httpx.AsyncClient")
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """The token, the request; on 401 a new token and the request once again."""
+        token = await self.token()
+        request.headers["Authorization"] = f"Bearer {token}"
+        response = yield request
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            request.headers["Authorization"] = f"Bearer {await self.token(refused=token)}"
+            yield request
+
+    async def token(self, *, refused: str | None = None) -> str:
+        """A token that is good for five minutes at least and is not ``refused``; raises our errors."""
+        if (token := self._usable(refused)) is not None:
+            return token
+        async with self._lock:
+            if (token := self._usable(refused)) is not None:
+                return token
+            answer = await asyncio.to_thread(self._sign_in, drop=refused is not None)
+            if "access_token" not in answer:
+                raise error_from_answer(answer, tenant=self._tenant, secret_value=self._secret_value())
+            lifetime = float(answer.get("expires_in", 0))
+            self._token = _Token(answer["access_token"], self._clock() + max(lifetime - RENEW_BEFORE, lifetime / 2))
+            return self._token.value
+
+    async def aclose(self) -> None:
+        """Close the connections to Entra ID."""
+        self._http.close()
+
+    def _usable(self, refused: str | None) -> str | None:
+        token = self._token
+        if token is None or token.value == refused or self._clock() >= token.good_until:
+            return None
+        return token.value
+
+    def _secret_value(self) -> str | None:
+        return self._credential.value.get_secret_value() if isinstance(self._credential, ClientSecret) else None
+
+    def _sign_in(self, *, drop: bool) -> dict[str, Any]:
+        try:
+            if self._application is None:
+                self._application = self._new_application()
+            if drop:
+                self._application.remove_tokens_for_client()
+            answer: dict[str, Any] = self._application.acquire_token_for_client(scopes=[self._scope])
+        except (ValueError, httpx.HTTPError, MsalServiceError, RuntimeError) as error:
+            self._application = None
+            raise self._named(error) from error
+        if "access_token" not in answer:
+            self._application = None
+        return answer
+
+    def _new_application(self) -> msal.ConfidentialClientApplication:
+        return msal.ConfidentialClientApplication(
+            self._connection.client_id,
+            authority=self._authority,
+            client_credential=self._msal_credential(),
+            token_cache=self._cache,
+            http_client=self._http,
+            instance_discovery=False,
+        )
+
+    def _msal_credential(self) -> str | dict[str, Any]:
+        if isinstance(self._credential, ClientSecret):
+            return self._credential.value.get_secret_value()
+        key = self._credential.private_key.get_secret_value()
+        thumbprint = self._credential.thumbprint.replace(":", "").replace(" ", "")
+        hashed = "sha256_thumbprint" if len(thumbprint) == 64 else "sha1_thumbprint"
+        algorithm = "PS256" if len(thumbprint) == 64 else "RS256"
+
+        def assertion() -> str:
+            creator = JwtAssertionCreator(key, algorithm=algorithm, **{hashed: thumbprint})
+            signed: bytes = creator.create_normal_assertion(
+                audience=f"{self._authority}/oauth2/v2.0/token", issuer=self._connection.client_id
+            )
+            return signed.decode("ascii")
+
+        try:
+            assertion()  # so that an unreadable key is told apart from what Entra ID may say
+        except Exception as error:
+            raise _CertificateUnreadable from error
+        return {"client_assertion": assertion}
+
+    def _named(self, error: Exception) -> CrmsyncError:
+        """Our error for what MSAL, or the HTTP client below it, raised."""
+        if isinstance(error, _CertificateUnreadable):
+            return CredentialsRefused(
+                "The private key or the thumbprint of the certificate cannot be read",
+                remedy="Give an unencrypted PEM private key ('BEGIN PRIVATE KEY') and its certificate's thumbprint in "
+                "hexadecimal digits.",
+                tenant=self._tenant,
+            )
+        host = self._connection.authority
+        for one in causes(error):
+            if (known := error_from_text(str(one), tenant=self._tenant)) is not None:
+                return known
+            if "HTTP status: 429" in str(one):
+                return Throttled(f"Entra ID at {host} asks us to wait", tenant=self._tenant)
+            if isinstance(one, ssl.SSLCertVerificationError):
+                return TenantFileWrong(
+                    f"The certificate that Entra ID at {host} shows is not trusted",
+                    remedy="If a proxy inspects your traffic, name its certificate authority as 'ca_file' in the "
+                    "tenant file.",
+                    tenant=self._tenant,
+                )
+        if isinstance(error, httpx.HTTPError):
+            return TransportFailed(
+                f"Entra ID at {host} gave no answer: {type(error).__name__}: {error}",
+                remedy="Check the network, proxy and firewall between this machine and Entra ID, and 'authority' and "
+                "'ca_file' in the tenant file if they are set.",
+                tenant=self._tenant,
+            )
+        if isinstance(error, (MsalServiceError, RuntimeError)):
+            return ServiceUnavailable(f"Entra ID at {host} cannot answer now: {error}", tenant=self._tenant)
+        if "authority configuration" in str(error):
+            return EntraTenantUnknown(
+                f"Entra ID at {host} has no tenant {self._connection.entra_tenant_id}",
+                remedy="Check entra_tenant_id (Entra admin center > Overview) and 'authority' if it is set.",
+                tenant=self._tenant,
+            )
+        return RequestRefused(f"Entra ID's answer was not understood: {type(error).__name__}", tenant=self._tenant)
+
+
+class _CertificateUnreadable(ValueError):
+    pass

@@ -1,0 +1,284 @@
+"""Sends requests to one organization: signed in, paced, repeated when that is safe, decoded, errors named.
+
+Everything that the Web API client does goes through ``Channel.send``. Links of the service are opaque: the part after
+the host goes out byte for byte, and always to the organization that the tenant file names, so that a token never goes
+anywhere else. Cookies are ignored, because they would pin all requests to one of the organization's servers.
+
+Facts: "Compose HTTP requests and handle errors", "Service protection API limits", "Page results" (Microsoft's
+documents).
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import msal
+import orjson
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
+
+import crmsync
+from crmsync.dynamics.auth import Credential, EntraAuth
+from crmsync.dynamics.errors import (
+    error_from,
+    error_from_transport,
+    not_dataverse,
+    retry_after,
+    wrong_address,
+)
+from crmsync.dynamics.pacing import Gate, Lanes, Sleep
+from crmsync.errors import (
+    OrganizationUrlWrong,
+    RequestRefused,
+    TenantFileWrong,
+    Throttled,
+    TransportFailed,
+    TryAgainLater,
+)
+from crmsync.tenants import DynamicsConnection
+
+ROOT = "/api/data/v9.2/"
+ATTEMPTS = 6
+ATTEMPTS_WHEN_THROTTLED = 12
+ATTEMPTS_AT_WRONG_ADDRESS = 3
+LONGEST_WAIT = 60.0
+LONGEST_RETRY_AFTER = 900.0
+"""A Retry-After above this is not waited out here: the error goes up, and a later cycle tries again."""
+
+_TIMEOUT = httpx.Timeout(120.0, connect=15.0, pool=None)
+_VISIBLE = "".join(chr(code) for code in range(0x21, 0x7F))
+_UNQUOTED = "$,()'/:@=*;"
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_BACK_OFF = wait_random_exponential(multiplier=1, min=0.5, max=LONGEST_WAIT)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A success: its decoded JSON (None when the body is empty) and its headers."""
+
+    body: Any
+    response: httpx.Response
+
+
+class Channel:
+    """The one way to an organization. ``tenant`` is named in every error."""
+
+    def __init__(
+        self,
+        connection: DynamicsConnection,
+        credential: Credential,
+        *,
+        tenant: str,
+        ca_path: Path | None,
+        concurrent: int,
+        transport: httpx.AsyncBaseTransport | None,
+        sleep: Sleep,
+        token_cache: msal.TokenCache | None,
+    ) -> None:
+        self.origin = connection.organization_url
+        self.tenant = tenant
+        self._host = httpx.URL(self.origin).netloc.decode()
+        self._sleep = sleep
+        self._gate = Gate(sleep)
+        self._lanes = Lanes(concurrent)
+        self._answered = False
+        verify = _trusted(ca_path, tenant) if transport is None else True
+        # A transport that serves both worlds (httpx.MockTransport does) stands for Entra ID too.
+        to_entra = transport if isinstance(transport, httpx.BaseTransport) else None
+        self._auth = EntraAuth(
+            connection, credential, tenant=tenant, verify=verify, transport=to_entra, cache=token_cache
+        )
+        self._http = httpx.AsyncClient(
+            auth=self._auth,
+            verify=verify,
+            transport=transport,
+            timeout=_TIMEOUT,
+            limits=httpx.Limits(max_connections=concurrent, max_keepalive_connections=concurrent),
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            headers={
+                "Accept": "application/json",
+                "OData-Version": "4.0",
+                "OData-MaxVersion": "4.0",
+                "User-Agent": f"crmsync/{crmsync.__version__}",
+            },
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+        await self._auth.aclose()
+
+    async def sign_in(self) -> None:
+        """Get a token and nothing else: proves Entra tenant, client id, secret and the organization's URL."""
+        await self._retrying(repeatable=True)(self._auth.token)
+
+    async def get(self, path: str, *, entity: str | None = None, headers: Mapping[str, str] | None = None) -> Any:
+        """The decoded JSON of ``path`` (below the Web API root), or of a link."""
+        return (await self.send("GET", path, entity=entity, headers=headers)).body
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        entity: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        json: Any = None,
+        repeatable: bool = True,
+    ) -> Answer:
+        """Send until there is an answer; raises the error that the last attempt ended with.
+
+        ``repeatable=False`` is for requests that must not be executed twice: they are repeated only when the service
+        has surely not executed them.
+        """
+        content = None if json is None else orjson.dumps(json)
+        own = {"If-None-Match": "null"} if method == "GET" else {}
+        if content is not None:
+            own["Content-Type"] = "application/json; charset=utf-8"
+        request = _Request(method, self._target(path), {**own, **(headers or {})}, content, entity)
+        try:
+            answer: Answer = await self._retrying(repeatable=repeatable)(self._once, request)
+        except _NobodyThere as error:
+            raise error.wrong_url from error.__cause__
+        return answer
+
+    def _retrying(self, *, repeatable: bool) -> AsyncRetrying:
+        return AsyncRetrying(
+            sleep=self._sleep,
+            wait=_wait,
+            stop=_exhausted,
+            retry=retry_if_exception(lambda error: _may_repeat(error, repeatable=repeatable)),
+            reraise=True,
+        )
+
+    async def _once(self, request: _Request) -> Answer:
+        await self._auth.token()
+        async with self._lanes.lane():
+            await self._gate.passed()
+            response = await self._exchange(request)
+        self._answered = True
+        if response.is_success:
+            self._lanes.widen()
+            return Answer(self._decoded(response, request), response)
+        error = error_from(response, tenant=self.tenant, entity=request.entity)
+        seconds = retry_after(response)
+        if isinstance(error, TryAgainLater) and seconds is not None and seconds <= LONGEST_RETRY_AFTER:
+            self._lanes.narrow()
+            await self._gate.close_for(seconds)
+        raise error
+
+    async def _exchange(self, request: _Request) -> httpx.Response:
+        try:
+            return await self._http.request(
+                request.method,
+                self.origin + request.target.decode("ascii"),
+                content=request.content,
+                headers=request.headers,
+                extensions={"target": request.target},
+            )
+        except httpx.InvalidURL as error:
+            raise RequestRefused(f"This cannot be a URL: {error}", tenant=self.tenant, entity=request.entity) from error
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            # Once the organization has answered, its address is right, and whatever happens now will pass.
+            wrong = None if self._answered else wrong_address(error, host=self._host, tenant=self.tenant)
+            if wrong is not None:
+                raise _NobodyThere(wrong) from error
+            named = error_from_transport(error, host=self._host, tenant=self.tenant, entity=request.entity)
+            raise named from error
+
+    def _decoded(self, response: httpx.Response, request: _Request) -> Any:
+        if not response.content and request.method != "GET":
+            return None
+        try:
+            body = orjson.loads(response.content)
+        except orjson.JSONDecodeError as error:
+            if "json" not in response.headers.get("content-type", ""):
+                raise not_dataverse(response, tenant=self.tenant) from None
+            raise error_from_transport(error, host=self._host, tenant=self.tenant, entity=request.entity) from error
+        if not isinstance(body, dict):
+            raise not_dataverse(response, tenant=self.tenant)
+        return body
+
+    def _target(self, path: str) -> bytes:
+        """What stands in the request line: a link's own bytes, else the path below the Web API root."""
+        if path.startswith("https://"):
+            path = "/" + path.removeprefix("https://").partition("/")[2]
+        elif not path.startswith("/"):
+            path = ROOT + path
+        # A request line may hold visible ASCII only; everything else in a link stays as it is.
+        return quote(path, safe=_VISIBLE).encode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    target: bytes
+    headers: dict[str, str]
+    content: bytes | None
+    entity: str | None
+
+
+class _NobodyThere(TransportFailed):
+    """Never leaves this module: a first contact that failed in a way that tells of a wrong URL."""
+
+    def __init__(self, wrong_url: OrganizationUrlWrong) -> None:
+        super().__init__(wrong_url.message)
+        self.wrong_url = wrong_url
+
+
+def url(path: str, **options: str | None) -> str:
+    """``path`` with OData query options: ``url("leads", select="fullname", filter=None)``."""
+    given = "&".join(f"${name}={quote(value, safe=_UNQUOTED)}" for name, value in options.items() if value is not None)
+    return f"{path}?{given}" if given else path
+
+
+def _may_repeat(error: BaseException, *, repeatable: bool) -> bool:
+    if not isinstance(error, TryAgainLater):
+        return False
+    if isinstance(error, Throttled) and error.retry_after is not None:
+        return error.retry_after <= LONGEST_RETRY_AFTER
+    never_executed = error.status == httpx.codes.TOO_MANY_REQUESTS or isinstance(error.__cause__, _NEVER_SENT)
+    return repeatable or never_executed
+
+
+def _exhausted(state: RetryCallState) -> bool:
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, _NobodyThere):
+        return state.attempt_number >= ATTEMPTS_AT_WRONG_ADDRESS
+    return state.attempt_number >= (ATTEMPTS_WHEN_THROTTLED if isinstance(error, Throttled) else ATTEMPTS)
+
+
+def _wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, Throttled) and error.retry_after is not None:
+        return 0.0  # the gate has waited already
+    return _BACK_OFF(state)
+
+
+def _trusted(ca_path: Path | None, tenant: str) -> ssl.SSLContext:
+    """The public certificate authorities, and the one that the tenant file names besides."""
+    try:
+        changed = ca_path.stat().st_mtime_ns if ca_path is not None else 0
+        return _context(ca_path, changed)
+    except (OSError, ssl.SSLError) as error:
+        raise TenantFileWrong(
+            f"ca_file {ca_path} holds no readable certificate",
+            remedy="Name a PEM file ('BEGIN CERTIFICATE'), relative to the tenant file, or leave ca_file out.",
+            tenant=tenant,
+        ) from error
+
+
+@lru_cache(maxsize=64)
+def _context(ca_path: Path | None, _changed: int) -> ssl.SSLContext:
+    """Shared by clients: reading the public authorities takes longer than signing in. A changed file is read again."""
+    context = httpx.create_ssl_context()
+    if ca_path is not None:
+        context.load_verify_locations(cafile=ca_path)
+    return context

@@ -1,0 +1,222 @@
+"""The client of one Dynamics organization: who we are, what there is, what changed, and writes.
+
+Facts: "Web API functions", "Use Web API actions", WhoAmI, RetrieveUserPrivileges, "Organization table reference"
+(Microsoft's documents). What a request goes through is in ``crmsync.dynamics.channel``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import msal
+
+from crmsync.dynamics import metadata, rows, tracking
+from crmsync.dynamics.auth import Credential
+from crmsync.dynamics.channel import Channel, url
+from crmsync.dynamics.errors import not_dataverse
+from crmsync.dynamics.pacing import Sleep, together
+from crmsync.dynamics.schema import DynamicsSchema, Entity
+from crmsync.dynamics.tracking import ChangePage
+from crmsync.errors import PermissionMissing
+from crmsync.tenants import DynamicsConnection
+
+DEPTHS = ("Basic", "Local", "Deep", "Global")
+"""How far a privilege reaches, from the user's own records to the whole organization."""
+
+
+@dataclass(frozen=True)
+class WhoAmI:
+    """Whom the organization takes us for."""
+
+    user_id: str
+    business_unit_id: str
+    organization_id: str
+
+
+@dataclass(frozen=True)
+class Organization:
+    """The organization's own row."""
+
+    id: str
+    name: str
+    language_code: int | None
+    change_tracking_expires_in_days: int | None
+
+
+@dataclass(frozen=True)
+class SystemUser:
+    """A user; application users have an ``application_id``."""
+
+    id: str
+    full_name: str
+    email: str | None
+    is_disabled: bool
+    application_id: str | None
+
+
+class DynamicsClient:
+    """An async context manager over one organization. Raises the errors of ``crmsync.errors`` only."""
+
+    def __init__(
+        self,
+        connection: DynamicsConnection,
+        credential: Credential,
+        *,
+        tenant: str,
+        ca_path: Path | None = None,
+        concurrent: int = 8,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Sleep = asyncio.sleep,
+        token_cache: msal.TokenCache | None = None,
+    ) -> None:
+        self._channel = Channel(
+            connection,
+            credential,
+            tenant=tenant,
+            ca_path=ca_path,
+            concurrent=concurrent,
+            transport=transport,
+            sleep=sleep,
+            token_cache=token_cache,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._channel.aclose()
+
+    async def sign_in(self) -> None:
+        """Get a token from Entra ID; the organization is not asked."""
+        await self._channel.sign_in()
+
+    async def who_am_i(self) -> WhoAmI:
+        """Proves that the organization answers and has an application user for us."""
+        answer = await self._channel.send("GET", "WhoAmI")
+        if (
+            not isinstance(answer.body, dict)
+            or not {"UserId", "BusinessUnitId", "OrganizationId"} <= answer.body.keys()
+        ):
+            raise not_dataverse(answer.response, tenant=self._channel.tenant)
+        ids = (str(answer.body[name]).lower() for name in ("UserId", "BusinessUnitId", "OrganizationId"))
+        return WhoAmI(*ids)
+
+    async def organization(self) -> Organization:
+        """The organization's row."""
+        wanted = "organizationid,name,languagecode,expirechangetrackingindays"
+        body = await self._channel.get(url("organizations", select=wanted), entity="organization")
+        if not body["value"]:
+            raise PermissionMissing(
+                "The organization's own row cannot be read",
+                remedy="Give the application user's security role the privilege prvReadOrganization.",
+                tenant=self._channel.tenant,
+                entity="organization",
+            )
+        row = body["value"][0]
+        return Organization(
+            id=row["organizationid"].lower(),
+            name=row["name"],
+            language_code=row.get("languagecode"),
+            change_tracking_expires_in_days=row.get("expirechangetrackingindays"),
+        )
+
+    async def user(self, user_id: str) -> SystemUser:
+        """A user by id; raises ``RecordMissing``."""
+        wanted = "systemuserid,fullname,internalemailaddress,isdisabled,applicationid"
+        row = await self._channel.get(url(f"systemusers({user_id})", select=wanted), entity="systemuser")
+        return SystemUser(
+            id=row["systemuserid"].lower(),
+            full_name=row.get("fullname") or "",
+            email=row.get("internalemailaddress"),
+            is_disabled=bool(row.get("isdisabled")),
+            application_id=row.get("applicationid"),
+        )
+
+    async def privilege_depths(self, user_id: str) -> dict[str, str]:
+        """How far each of the user's privileges reaches (``DEPTHS``), through all roles and teams."""
+        path = f"systemusers({user_id})/Microsoft.Dynamics.CRM.RetrieveUserPrivileges"
+        body = await self._channel.get(path, entity="systemuser")
+        depths: dict[str, str] = {}
+        for row in body["RolePrivileges"]:
+            name, depth = row["PrivilegeName"], row["Depth"]
+            if name not in depths or DEPTHS.index(depth) > DEPTHS.index(depths[name]):
+                depths[name] = depth
+        return depths
+
+    async def privileges(self, user_id: str) -> frozenset[str]:
+        """The privileges that the user has in the whole organization, for example ``prvReadLead``."""
+        return frozenset(name for name, depth in (await self.privilege_depths(user_id)).items() if depth == "Global")
+
+    async def entity(self, logical_name: str) -> Entity:
+        """An entity's definition with all its attributes; raises ``EntityMissing``."""
+        return await metadata.read_entity(self._channel, logical_name)
+
+    async def schema(self, logical_names: Iterable[str]) -> DynamicsSchema:
+        """A snapshot of these entities."""
+        entities = await together(self.entity(name) for name in logical_names)
+        return DynamicsSchema(taken_at=datetime.now(UTC), entities={one.logical_name: one for one in entities})
+
+    async def record_counts(self, logical_names: Iterable[str]) -> dict[str, int]:
+        """Records per entity: a snapshot up to a day old, good for progress only."""
+        return await rows.record_counts(self._channel, logical_names)
+
+    def changes(
+        self, entity: Entity, select: Sequence[str], *, link: str | None = None, page_size: int = 5000
+    ) -> AsyncGenerator[ChangePage, None]:
+        """Pages of changes from ``link`` (a next or delta link), or of everything when it is None.
+
+        Raises ``ChangeTrackingExpired`` when a new first read is needed, ``ColumnMissing`` when a selected column is
+        gone, ``ChangeTrackingOff`` when the entity is not tracked.
+        """
+        return tracking.changes(self._channel, entity, select, link=link, page_size=page_size)
+
+    def read(
+        self,
+        entity: Entity,
+        select: Sequence[str],
+        *,
+        filter: str | None = None,
+        orderby: str | None = None,
+        page_size: int = 5000,
+    ) -> AsyncGenerator[list[dict[str, Any]], None]:
+        """Pages of an ordinary read."""
+        return rows.read(self._channel, entity, select, filter=filter, orderby=orderby, page_size=page_size)
+
+    async def read_by_ids(self, entity: Entity, select: Sequence[str], ids: Sequence[str]) -> list[dict[str, Any]]:
+        """The records of these ids that exist, in no particular order."""
+        return await rows.read_by_ids(self._channel, entity, select, ids)
+
+    async def create(self, entity_set: str, record: dict[str, Any]) -> str:
+        """Create a record and return its id (lower case)."""
+        return await rows.create(self._channel, entity_set, record)
+
+    async def update(self, entity_set: str, record_id: str, changes: dict[str, Any]) -> None:
+        """Change a record that exists; raises ``RecordMissing``."""
+        await rows.update(self._channel, entity_set, record_id, changes)
+
+    async def upsert(self, entity_set: str, record_id: str, record: dict[str, Any]) -> None:
+        """Change a record, or create it with this id."""
+        await rows.upsert(self._channel, entity_set, record_id, record)
+
+    async def delete(self, entity_set: str, record_id: str) -> None:
+        """Delete a record; raises ``RecordMissing``."""
+        await rows.delete(self._channel, entity_set, record_id)
+
+    async def create_attribute(self, entity_logical_name: str, definition: dict[str, Any]) -> None:
+        """Create a column. Data reads may not know it for some seconds."""
+        path = f"EntityDefinitions(LogicalName='{entity_logical_name}')/Attributes"
+        await self._channel.send("POST", path, entity=entity_logical_name, json=definition, repeatable=False)
+
+    async def delete_attribute(self, entity_logical_name: str, attribute: str) -> None:
+        """Delete a column, with everything in it."""
+        path = f"EntityDefinitions(LogicalName='{entity_logical_name}')/Attributes(LogicalName='{attribute}')"
+        await self._channel.send("DELETE", path, entity=entity_logical_name)

@@ -1,0 +1,79 @@
+"""Reads what changed: the first read returns every record, its last page the link under which later changes are.
+
+A page holds changed records (all selected columns, as they are now), then deleted ones (their ids only). Links are
+opaque and carry the first read's ``$select``; when one cannot be used any more the answer is a new first read, which is
+what ``ChangeTrackingExpired`` asks for.
+
+Facts: "Use change tracking to synchronize data with external systems" (Microsoft's documents).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from crmsync.dynamics.channel import Channel, url
+from crmsync.dynamics.errors import server_time
+from crmsync.dynamics.schema import Entity
+from crmsync.errors import ChangeTrackingExpired, RequestRefused
+
+_CONTEXT = "@odata.context"
+_DELETED = "$deletedEntity"
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePage:
+    """One page. ``deleted`` are ids in lower case; the last page has a ``delta_link``, every other a ``next_link``.
+
+    ``server_time`` is the service's own clock when it answered (UTC).
+    """
+
+    records: list[dict[str, Any]]
+    deleted: list[str]
+    next_link: str | None
+    delta_link: str | None
+    server_time: datetime | None
+
+
+async def changes(
+    channel: Channel, entity: Entity, select: Sequence[str], *, link: str | None, page_size: int
+) -> AsyncGenerator[ChangePage, None]:
+    """Pages from ``link`` (None: a first read) until one has no next link."""
+    path: str | None = link or url(entity.entity_set_name, select=",".join(select))
+    prefer = {"Prefer": f"odata.track-changes,odata.maxpagesize={page_size}"}
+    while path is not None:
+        try:
+            answer = await channel.send("GET", path, entity=entity.logical_name, headers=prefer)
+        except RequestRefused as error:
+            if path != link or error.status not in (400, 410):
+                raise
+            # The service made this link itself; if it does not understand it any more, only a new one can help.
+            raise ChangeTrackingExpired(
+                f"Dataverse does not accept its own link any more: {error.message}",
+                tenant=channel.tenant,
+                entity=entity.logical_name,
+                code=error.code,
+                status=error.status,
+                request_id=error.request_id,
+            ) from error
+        page = page_from(answer.body, at=server_time(answer.response))
+        yield page
+        path = page.next_link
+
+
+def page_from(body: dict[str, Any], *, at: datetime | None) -> ChangePage:
+    """Split a page's decoded JSON into records and deleted ids."""
+    rows: list[dict[str, Any]] = body["value"]
+    # Only deleted entries have a context of their own.
+    gone = [row for row in rows if _CONTEXT in row and row[_CONTEXT].endswith(_DELETED)]
+    if gone:
+        rows = [row for row in rows if _CONTEXT not in row or not row[_CONTEXT].endswith(_DELETED)]
+    return ChangePage(
+        records=rows,
+        deleted=[str(row["id"]).lower() for row in gone],
+        next_link=body.get("@odata.nextLink"),
+        delta_link=body.get("@odata.deltaLink"),
+        server_time=at,
+    )
