@@ -1,0 +1,88 @@
+"""Every call that crmsync makes to Marketo, as data: path, permission, time-out, and when it may be repeated.
+
+Permissions are those of the OpenAPI file's descriptions, by their names in Marketo's role editor. Time-outs are the
+service's own ("Performance": 30 s unless it says otherwise), to which the client adds a margin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from urllib.parse import quote
+
+
+class Known(IntEnum):
+    """What is known of a call that did not succeed, from nothing to everything."""
+
+    NOTHING = 0
+    """No whole answer came: it may have been executed, or may still be running."""
+    ENDED = 1
+    """Marketo answered, so it is not running any more, but it may have been executed."""
+    NOT_EXECUTED = 2
+    """It was not sent at all, or Marketo says that it executed nothing."""
+
+
+READ_WRITE_LEAD = "Read-Write Lead"
+READ_WRITE_COMPANY = "Read-Write Company"
+READ_WRITE_SALES_PERSON = "Read-Write Sales Person"
+READ_WRITE_FIELDS = "Read-Write Schema Custom Field"
+NEEDED_PERMISSIONS = (READ_WRITE_LEAD, READ_WRITE_COMPANY, READ_WRITE_SALES_PERSON, READ_WRITE_FIELDS)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call. ``repeat_if`` is the least that must be known of a failure before it may be sent again.
+
+    Reading, and deleting by id, may always be repeated. An upsert by key only once the first is surely over, because
+    two that overlap make a duplicate; what creates without a key only when nothing was executed.
+    """
+
+    method: str
+    path: str
+    permission: str | None
+    seconds: float = 30
+    repeat_if: Known = Known.NOTHING
+
+    @property
+    def writes(self) -> bool:
+        return self.repeat_if > Known.NOTHING
+
+    def at(self, **parts: object) -> Call:
+        """The call with the placeholders of its path filled in."""
+        return replace(self, path=self.path.format(**{name: quote(str(part), safe="") for name, part in parts.items()}))
+
+    def as_form(self) -> Call:
+        """The same reading as a POST, for what would not fit into a URI."""
+        return replace(self, method="POST")
+
+    def never_twice(self) -> Call:
+        """The same write for an action without a key: repeated only when nothing was executed."""
+        return replace(self, repeat_if=Known.NOT_EXECUTED)
+
+
+_ENDED, _NOT_EXECUTED = Known.ENDED, Known.NOT_EXECUTED
+
+DESCRIBE_PEOPLE = Call("GET", "/rest/v1/leads/describe2.json", READ_WRITE_LEAD)
+QUERY_PEOPLE = Call("GET", "/rest/v1/leads.json", READ_WRITE_LEAD, 60)
+SYNC_PEOPLE = Call("POST", "/rest/v1/leads.json", READ_WRITE_LEAD, 90, _ENDED)
+DELETE_PEOPLE = Call("POST", "/rest/v1/leads/delete.json", READ_WRITE_LEAD)  # by id: what is gone stays gone
+
+QUERY_FIELDS = Call("GET", "/rest/v1/leads/schema/fields.json", READ_WRITE_FIELDS)
+CREATE_FIELDS = Call("POST", "/rest/v1/leads/schema/fields.json", READ_WRITE_FIELDS, 30, _NOT_EXECUTED)
+
+DESCRIBE_COMPANIES = Call("GET", "/rest/v1/companies/describe.json", READ_WRITE_COMPANY)
+QUERY_COMPANIES = Call("GET", "/rest/v1/companies.json", READ_WRITE_COMPANY)
+SYNC_COMPANIES = Call("POST", "/rest/v1/companies.json", READ_WRITE_COMPANY, 60, _ENDED)
+
+DESCRIBE_SALES_PERSONS = Call("GET", "/rest/v1/salespersons/describe.json", READ_WRITE_SALES_PERSON)
+QUERY_SALES_PERSONS = Call("GET", "/rest/v1/salespersons.json", READ_WRITE_SALES_PERSON)
+SYNC_SALES_PERSONS = Call("POST", "/rest/v1/salespersons.json", READ_WRITE_SALES_PERSON, 60, _ENDED)
+
+START_IMPORT = Call("POST", "/bulk/v1/leads.json", READ_WRITE_LEAD, 60, _NOT_EXECUTED)
+IMPORT_STATUS = Call("GET", "/bulk/v1/leads/batch/{batch_id}.json", READ_WRITE_LEAD)
+IMPORT_FAILURES = Call("GET", "/bulk/v1/leads/batch/{batch_id}/failures.json", READ_WRITE_LEAD, 60)
+IMPORT_WARNINGS = Call("GET", "/bulk/v1/leads/batch/{batch_id}/warnings.json", READ_WRITE_LEAD, 60)
+
+USAGE = Call("GET", "/rest/v1/stats/usage.json", None)
+
+CALLS: tuple[Call, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Call))

@@ -1,0 +1,196 @@
+"""The client of one Marketo subscription: people, companies, sales persons, imports, schema, checks.
+
+Each method is one thing to do, whatever number of calls it takes; the calls share one budget, one token and one
+connection pool. Methods raise the errors of ``crmsync.errors``; what a single record did wrong is in its ``Outcome``.
+
+Source: Marketo's "REST API" pages; which page stands behind a method is told in the module that it hands over to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+from pydantic import SecretStr
+
+from crmsync.errors import TenantFileWrong
+from crmsync.marketo import bulk, checks, fields, objects, people
+from crmsync.marketo.auth import MarketoAuth
+from crmsync.marketo.bulk import ImportRow, ImportStatus
+from crmsync.marketo.outcomes import Outcome
+from crmsync.marketo.quota import Budget
+from crmsync.marketo.rest import Rest
+from crmsync.marketo.schema import MarketoSchema, NewPersonField
+from crmsync.tenants import MarketoConnection, Quota
+
+
+class MarketoClient:
+    """One subscription, seen through one API user. Use it as an async context manager.
+
+    ``clock`` gives seconds since the epoch, for tokens and quotas; ``transport`` and ``sleep`` are seams for tests.
+    """
+
+    def __init__(
+        self,
+        connection: MarketoConnection,
+        secret: SecretStr,
+        *,
+        tenant: str,
+        quota: Quota,
+        ca_path: Path | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._clock = clock
+        self._budget = Budget(
+            quota.marketo_calls_per_20_seconds,
+            quota.marketo_concurrent_calls,
+            quota.marketo_calls_per_day,
+            clock=clock,
+            sleep=sleep,
+            tenant=tenant,
+        )
+        auth = MarketoAuth(connection.base_url, connection.client_id, secret, tenant=tenant, clock=clock)
+        self._http = httpx.AsyncClient(
+            base_url=connection.base_url,
+            auth=auth,
+            transport=transport,
+            verify=_trust(ca_path, tenant) if transport is None else True,
+            limits=httpx.Limits(max_connections=quota.marketo_concurrent_calls + 1),
+        )
+        self._rest = Rest(self._http, auth, self._budget, tenant=tenant, sleep=sleep)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    @property
+    def budget(self) -> Budget:
+        """What is left of our share of the day (``left_today``, ``day_ends``)."""
+        return self._budget
+
+    # Who and what
+
+    async def identity(self) -> str:
+        """The API user's e-mail, which proves the credentials. Costs no call."""
+        return await self._rest.identity()
+
+    async def usage_today(self) -> int:
+        """Calls that this API user has made today (US Central), by Marketo's own statistics."""
+        return await self._rest.used_today()
+
+    async def permissions(self) -> dict[str, bool]:
+        """Each permission that crmsync needs and whether the API user has it; writes nothing."""
+        return await checks.permissions(self._rest)
+
+    async def native_sync_is_on(self) -> bool:
+        """Whether Marketo's own CRM sync is on, beside which crmsync cannot work; writes nothing."""
+        return await checks.native_sync_is_on(self._rest)
+
+    # Schema
+
+    async def schema(self) -> MarketoSchema:
+        """A snapshot of the fields of people, companies and sales persons."""
+        return await fields.read_schema(self._rest, now=self._clock())
+
+    async def create_person_fields(self, new: Sequence[NewPersonField]) -> dict[str, Outcome]:
+        """Create custom person fields, which can never be deleted again; the outcome of each by its name."""
+        return await fields.create_person_fields(self._rest, new)
+
+    # People
+
+    async def sync_people(
+        self,
+        records: Sequence[Mapping[str, Any]],
+        *,
+        action: str = "createOrUpdate",
+        lookup_field: str = "dynamicsId",
+    ) -> list[Outcome]:
+        """Write people by ``lookup_field``; an outcome for each record, in order.
+
+        ``TransportFailed`` means that an answer was lost and the write may still be executed: settle the records before
+        any of their keys is sent again.
+        """
+        return await people.sync_people(self._rest, records, action=action, lookup_field=lookup_field)
+
+    async def people(self, filter_type: str, values: Sequence[str], fields: Sequence[str]) -> list[dict[str, Any]]:
+        """The people whose ``filter_type`` has one of ``values``: any number of them."""
+        return await people.find_people(self._rest, filter_type, values, fields)
+
+    async def delete_people(self, marketo_ids: Sequence[int]) -> list[Outcome]:
+        """Delete people by Marketo's id; one who is gone already counts as deleted."""
+        return await people.delete_people(self._rest, marketo_ids)
+
+    # Companies and sales persons
+
+    async def sync_companies(
+        self, records: Sequence[Mapping[str, Any]], *, action: str = "createOrUpdate"
+    ) -> list[Outcome]:
+        """Write companies by ``externalCompanyId``; as ``sync_people``."""
+        return await objects.sync_objects(self._rest, objects.COMPANIES, records, action=action)
+
+    async def companies(self, filter_type: str, values: Sequence[str], fields: Sequence[str]) -> list[dict[str, Any]]:
+        """The companies whose ``filter_type`` has one of ``values``."""
+        return await objects.find_objects(self._rest, objects.COMPANIES, filter_type, values, fields)
+
+    async def sync_sales_persons(
+        self, records: Sequence[Mapping[str, Any]], *, action: str = "createOrUpdate"
+    ) -> list[Outcome]:
+        """Write sales persons by ``externalSalesPersonId``; as ``sync_people``."""
+        return await objects.sync_objects(self._rest, objects.SALES_PERSONS, records, action=action)
+
+    async def sales_persons(
+        self, filter_type: str, values: Sequence[str], fields: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        """The sales persons whose ``filter_type`` has one of ``values``."""
+        return await objects.find_objects(self._rest, objects.SALES_PERSONS, filter_type, values, fields)
+
+    # Bulk import
+
+    async def start_import(self, csv: bytes, *, lookup_field: str = "dynamicsId") -> int:
+        """Queue a CSV file of people and get its batch id. Raises ``QueueFull`` when Marketo takes no more jobs now.
+
+        ``TransportFailed`` means that the job may have been queued: settle before any of the keys is sent again.
+        """
+        return await bulk.start_import(self._rest, csv, lookup_field=lookup_field)
+
+    async def import_status(self, batch_id: int) -> ImportStatus:
+        """How far the job is."""
+        return await bulk.import_status(self._rest, batch_id)
+
+    async def import_failures(self, batch_id: int) -> list[ImportRow]:
+        """The rows that were not imported, and why."""
+        return await bulk.import_failures(self._rest, batch_id)
+
+    async def import_warnings(self, batch_id: int) -> list[ImportRow]:
+        """The rows that were imported with a remark."""
+        return await bulk.import_warnings(self._rest, batch_id)
+
+
+def _trust(ca_path: Path | None, tenant: str) -> ssl.SSLContext:
+    """The public certificate authorities, and the tenant's own beside them."""
+    context = httpx.create_ssl_context()
+    if ca_path is not None:
+        try:
+            context.load_verify_locations(cafile=str(ca_path))
+        except (OSError, ssl.SSLError) as error:
+            raise TenantFileWrong(
+                f"the certificate authority {ca_path.name} cannot be read: {error.strerror or 'it is not PEM'}",
+                remedy="Let ca_file in the tenant file name a PEM file with the certificate of the authority to trust.",
+                tenant=tenant,
+            ) from error
+    return context
