@@ -1,0 +1,149 @@
+"""Records of one entity as Marketo wants them, and Marketo's values as Dataverse wants them.
+
+A first sync converts a million records on one core, so the converter is compiled once per entity: the record is a
+copy of a template that holds the constants, and what most columns need is done without a function call.
+
+Types and formats follow "Column data types" (Power Apps developer documents) and "Field types" (Marketo REST API).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
+from typing import Any
+
+from crmsync.dynamics.schema import Attribute, Entity
+from crmsync.errors import RecordRefused
+from crmsync.fields.back import back_function
+from crmsync.fields.labels import Labels, joined, label_texts
+from crmsync.fields.model import FIELD_LENGTH, Mapping
+from crmsync.fields.typemap import cuts
+from crmsync.fields.values import Unfit, ascii_address, clean, day, number_text, shortener, utc, wall_time
+
+Function = Callable[[Any], Any]
+
+_AS_IT_IS = frozenset({"boolean", "integer", "float", "currency", "value"})
+_TEXT = frozenset({"text", "cut text", "phone", "url"})
+_BYTES_PER_CHARACTER = 4
+_MULTI_SELECTS = 4096
+
+
+class Converter:
+    """Converts the records of one entity. Columns that the entity has no more are neither read nor sent."""
+
+    def __init__(self, entity: Entity, mappings: Iterable[Mapping]) -> None:
+        self._entity = entity
+        self._key = entity.primary_id
+        self._template: dict[str, Any] = {}
+        self._plain: list[tuple[str, str]] = []
+        self._texts: list[tuple[str, str, int, Function]] = []
+        self._others: list[tuple[str, str, Function]] = []
+        self._columns: list[tuple[str, str, Function]] = []
+        self._back: dict[str, tuple[str, Function]] = {}
+        for mapping in mappings:
+            if mapping.convert == "constant":
+                self._template[mapping.field] = mapping.value
+            elif mapping.attribute in entity.attributes:
+                self._add(mapping, entity.attributes[mapping.attribute])
+
+    def _add(self, mapping: Mapping, attribute: Attribute) -> None:
+        source, field = attribute.select_name, mapping.field
+        self._template[field] = None
+        self._back[field] = (attribute.logical_name, back_function(mapping, attribute))
+        if mapping.convert in _AS_IT_IS:
+            self._plain.append((source, field))
+            return
+        function = _function(mapping, attribute)
+        self._columns.append((source, attribute.logical_name, function))
+        if mapping.convert in _TEXT:
+            limit = mapping.max_length or FIELD_LENGTH
+            short = limit // _BYTES_PER_CHARACTER if mapping.data_type == "text" else limit
+            self._texts.append((source, field, short, function))
+        else:
+            self._others.append((source, field, function))
+
+    def convert(self, record: dict[str, Any]) -> dict[str, Any]:
+        """The Marketo record, with None for what is empty; raises ``RecordRefused`` when a value is not possible."""
+        result = self._template.copy()
+        get = record.get
+        try:
+            for source, field in self._plain:
+                result[field] = get(source)
+            for source, field, short, function in self._texts:
+                value = get(source)
+                if value:
+                    result[field] = value if len(value) <= short and value.isprintable() else function(value)
+            for source, field, function in self._others:
+                value = get(source)
+                if value is not None:
+                    result[field] = function(value)
+        except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
+            raise self._refused(record, error) from None
+        return result
+
+    def back(self, field: str, value: Any) -> Any:
+        """A Marketo value as Dataverse takes it; raises ``RecordRefused`` when it must not be written there."""
+        if field not in self._back:
+            raise RecordRefused(
+                f"Marketo's field {field} comes from no column of {self._entity.logical_name}",
+                remedy="Only fields that were selected can be written back.",
+                entity=self._entity.logical_name,
+            )
+        if value is None or value == "":
+            return None
+        column, function = self._back[field]
+        try:
+            return function(value)
+        except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
+            raise self._error(column, error, f"Marketo's field {field} cannot be written back to") from None
+
+    def _refused(self, record: dict[str, Any], error: Exception) -> RecordRefused:
+        """Converts once more, column by column, to find the one at fault: only a bad record pays for that."""
+        record_id = record.get(self._key)
+        for source, column, function in self._columns:
+            value = record.get(source)
+            try:
+                if value is not None:
+                    function(value)
+            except (ValueError, TypeError, AttributeError, ArithmeticError) as found:
+                return self._error(column, found, "Cannot send", record_id)
+        return self._error("?", error, "Cannot send", record_id)
+
+    def _error(self, column: str, error: Exception, what: str, record: str | None = None) -> RecordRefused:
+        known = isinstance(error, Unfit)
+        return RecordRefused(
+            f"{what} column {column}: {error if known else 'the value is not of the type that the schema says'}",
+            remedy=error.remedy if isinstance(error, Unfit) else "Run resync: the column's type may have changed.",
+            entity=self._entity.logical_name,
+            record=record.lower() if isinstance(record, str) else None,
+        )
+
+
+def _function(mapping: Mapping, attribute: Attribute) -> Function:
+    """How one value is converted; it is never called with None."""
+    limit = mapping.max_length or FIELD_LENGTH
+    in_bytes = mapping.data_type == "text"
+    shorten = shortener(limit, in_bytes=in_bytes, cut=cuts(mapping, attribute))
+    match mapping.convert:
+        case "email":
+            return ascii_address(limit)
+        case "date":
+            return day
+        case "datetime":
+            return utc
+        case "wall time":
+            return wall_time
+        case "number as text":
+            return number_text
+        case "guid" | "owner" | "company":
+            return str.lower
+        case "label":
+            return Labels(label_texts(attribute), shortener(limit, in_bytes=in_bytes, cut=True)).__getitem__
+        case "labels":
+            return lru_cache(_MULTI_SELECTS)(partial(joined, label_texts(attribute), shorten))
+    return partial(_text, shorten)
+
+
+def _text(shorten: Callable[[str], str], value: str) -> str | None:
+    text = clean(value)
+    return None if text is None else shorten(text)

@@ -1,0 +1,109 @@
+"""What a selection of fields is: which column goes to which Marketo field and how, and what has to be made first.
+
+A ``Selection`` is stored as JSON and says all that the data path needs; nothing in it is looked up again in the map.
+
+Field names and data types are those of Marketo's "Lead fields" and of the describe calls; keys follow "Sales Insight
+for non-native CRM".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from crmsync.dynamics.schema import Entity
+from crmsync.marketo.schema import NewPersonField, Target
+
+ConvertKind = Literal[
+    "text", "cut text", "email", "phone", "url",
+    "boolean", "integer", "float", "currency", "number as text",
+    "date", "datetime", "wall time",
+    "label", "labels", "value",
+    "guid", "owner", "company", "constant",
+]  # fmt: skip
+"""How a value is converted. ``value`` sends an option's number, ``wall time`` a date and time that have no zone,
+``owner`` and ``company`` the id of a record that must be in Marketo first."""
+
+KEY_FIELDS: dict[Target, str] = {
+    "person": "dynamicsId",
+    "company": "externalCompanyId",
+    "sales_person": "externalSalesPersonId",
+}
+"""The field that every upsert of an object is keyed by; it holds the Dynamics id in lower case."""
+
+LINK_FIELDS = {"owner": "externalSalesPersonId", "company": "externalCompanyId"}
+
+SYNC_FLAG = "new_synctomkto"
+"""The column that keeps a record out of Marketo when it says No. It is read whenever it exists."""
+
+FIELD_LENGTH = 255
+TEXT_AREA_BYTES = 30_000
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Mapping(_Frozen):
+    """One column of an entity and the Marketo field that it goes to.
+
+    ``lossy`` says in advance what does not survive. ``max_length`` is what the field holds: characters, but bytes
+    where ``data_type`` is ``text``. A ``constant`` has no attribute, only a ``value``.
+    """
+
+    entity: str
+    attribute: str
+    target: Target
+    field: str
+    data_type: str
+    convert: ConvertKind
+    standard: bool
+    lossy: str | None = None
+    max_length: int | None = None
+    value: str | bool | None = None
+
+
+class WorksheetRow(_Frozen):
+    """A field that only an administrator can make in Marketo, for one column."""
+
+    object: Literal["person", "company"]
+    display_name: str
+    field: str
+    data_type: str
+    why: str
+    entity: str
+    attribute: str
+
+
+class NotMapped(_Frozen):
+    """A column that is not synced, and why."""
+
+    entity: str
+    attribute: str
+    reason: str
+
+
+class Selection(_Frozen):
+    """The fields of one tenant. Entities stand in the order in which they are synced, mappings in that of the map."""
+
+    mappings: dict[str, tuple[Mapping, ...]]
+    to_create: tuple[NewPersonField, ...] = ()
+    worksheet: tuple[WorksheetRow, ...] = ()
+    not_mapped: tuple[NotMapped, ...] = ()
+
+    def select(self, entity: Entity) -> tuple[str, ...]:
+        """Names for ``$select``, sorted, without the primary key; a column that is gone from ``entity`` is left out."""
+        wanted = {mapping.attribute for mapping in self.mappings.get(entity.logical_name, ())} | {SYNC_FLAG}
+        present = (entity.attributes[name] for name in wanted - {entity.primary_id} if name in entity.attributes)
+        return tuple(sorted(attribute.select_name for attribute in present))
+
+    def field_names(self, entity: str) -> tuple[str, ...]:
+        """The Marketo fields that records of ``entity`` carry, the key first."""
+        return tuple(mapping.field for mapping in self.mappings.get(entity, ()))
+
+    def without(self, entity: str, attributes: Collection[str]) -> Selection:
+        """The same selection with these columns no longer synced."""
+        kept = tuple(one for one in self.mappings.get(entity, ()) if one.attribute not in attributes)
+        return self.model_copy(update={"mappings": self.mappings | {entity: kept}})

@@ -1,0 +1,183 @@
+"""Which Marketo data type holds which Dataverse column, how values are converted, and what is lost.
+
+Each row lists what a column fits into: the first type is what crmsync makes when no field exists, the others are
+accepted when a field of that type is there already.
+
+Types are those of "Column data types" and "Behavior and format of the date and time column" (Power Apps developer
+documents), and of "Lead fields" (Marketo REST API); that floats have 32 bits is community knowledge ("Marketo
+Currency Fields Are Horribly Broken").
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+from crmsync.dynamics.schema import Attribute
+from crmsync.fields.model import FIELD_LENGTH, TEXT_AREA_BYTES, ConvertKind, Mapping
+from crmsync.marketo.schema import Field
+
+LOGICAL_NAME_LENGTH = 128
+
+
+class Fit(NamedTuple):
+    """One way to keep a column's values in Marketo."""
+
+    data_type: str
+    convert: ConvertKind
+    lossy: str | None = None
+    max_length: int | None = None
+
+
+_FLOAT = "kept as a 32-bit float: about 7 significant digits"
+_MONEY = f"the currency is not kept, and the amount is {_FLOAT}"
+_BIG = "kept as a 32-bit float: whole numbers above 16,777,216 lose digits"
+_EMAIL = "a record whose address is not ASCII is refused"
+_LABEL = "an option renamed in Dynamics keeps its old label in Marketo until its record changes"
+_FRACTION = "fractions of a second are dropped"
+_NULL = "no value reads back as false"
+
+_ANY_TEXT = (Fit("string", "text"), Fit("text", "text"))
+_TEXT = (*_ANY_TEXT, Fit("email", "email", _EMAIL), Fit("phone", "phone"), Fit("url", "url"))
+_LABELLED = (Fit("string", "label", _LABEL), Fit("text", "label", _LABEL), Fit("integer", "value"))
+_FLOATING = (Fit("float", "float", _FLOAT), Fit("currency", "float", _FLOAT), Fit("string", "number as text"))
+_WHOLE = (Fit("integer", "integer"), Fit("score", "integer"), Fit("percent", "integer"))
+_GUID = (Fit("string", "guid"), Fit("text", "guid"))
+_DATE = (Fit("date", "date"), Fit("string", "date"))
+
+TYPE_TABLE: dict[str, tuple[Fit, ...]] = {
+    "StringType": _TEXT,
+    "StringType Email": (Fit("email", "email", _EMAIL), *_ANY_TEXT),
+    "StringType Phone": (Fit("phone", "phone"), *_ANY_TEXT),
+    "StringType Url": (Fit("url", "url"), *_ANY_TEXT),
+    "MemoType": (Fit("text", "text"), Fit("string", "text")),
+    "BooleanType": (
+        Fit("boolean", "boolean", _NULL),
+        Fit("string", "label", _LABEL),
+    ),
+    "IntegerType": (
+        *_WHOLE,
+        Fit("string", "number as text"),
+        Fit("float", "integer", _BIG),
+        Fit("currency", "integer", _BIG),
+    ),
+    "BigIntType": (Fit("integer", "integer"), Fit("string", "number as text")),
+    "DecimalType": _FLOATING,
+    "DoubleType": _FLOATING,
+    "MoneyType": (
+        Fit("currency", "currency", _MONEY),
+        Fit("float", "currency", _MONEY),
+        Fit("string", "number as text", "the currency is not kept"),
+    ),
+    "DateTimeType UserLocal": (Fit("datetime", "datetime", _FRACTION), Fit("string", "datetime", _FRACTION)),
+    "DateTimeType DateOnly": _DATE,
+    "DateTimeType TimeZoneIndependent": (Fit("string", "wall time"), Fit("text", "wall time")),
+    "DateTimeType TimeZoneIndependent date": tuple(
+        fit._replace(lossy="a time of day, should there be one, is dropped") for fit in _DATE
+    ),
+    "PicklistType": _LABELLED,
+    "StateType": _LABELLED,
+    "StatusType": _LABELLED,
+    "MultiSelectPicklistType": (Fit("string", "labels", _LABEL), Fit("text", "labels", _LABEL)),
+    "LookupType": _GUID,
+    "CustomerType": tuple(fit._replace(lossy="whether it is an account or a contact is not kept") for fit in _GUID),
+    "OwnerType": tuple(fit._replace(lossy="whether it is a user or a team is not kept") for fit in _GUID),
+    "UniqueidentifierType": _GUID,
+    "EntityNameType": _ANY_TEXT,
+}
+
+UNMAPPED: dict[str, str] = {
+    "PartyListType": "a party list is a collection of records, not a value",
+    "FileType": "Marketo keeps no files",
+    "ImageType": "Marketo keeps no images",
+    "ManagedPropertyType": "a managed property is a setting of the solution, not data",
+    "CalendarRulesType": "calendar rules are a collection of records, not a value",
+    "VirtualType": "a virtual column has no value of its own",
+}
+"""Types that are never synced, and why."""
+
+_CUTTABLE = frozenset({"text", "phone", "url", "label", "labels"})
+
+
+def row(attribute: Attribute) -> tuple[Fit, ...]:
+    """What a column fits into, best first; empty for the types in ``UNMAPPED`` and unknown ones."""
+    key = attribute.type
+    if key == "DateTimeType":
+        key = f"{key} {attribute.behavior or 'UserLocal'}"
+        if key == "DateTimeType TimeZoneIndependent" and attribute.format == "DateOnly":
+            key += " date"
+    elif f"{key} {attribute.format}" in TYPE_TABLE:
+        key = f"{key} {attribute.format}"
+    return TYPE_TABLE.get(key, ())
+
+
+def preferred(attribute: Attribute) -> Fit | None:
+    """What crmsync would make for a column, or None for a type that is never synced."""
+    fits = row(attribute)
+    return _measured(fits[0], attribute, None) if fits else None
+
+
+def fitting(attribute: Attribute, data_type: str, field: Field | None = None) -> Fit | None:
+    """How a column's values are kept in a field of ``data_type`` (an existing one where ``field`` is given)."""
+    found = next((fit for fit in row(attribute) if fit.data_type == data_type), None)
+    return _measured(found, attribute, field) if found else None
+
+
+def why_unmapped(attribute: Attribute) -> str:
+    """The reason for which a column of a type without a row is not synced."""
+    return UNMAPPED.get(attribute.type, f"Marketo has no type for {attribute.type}")
+
+
+def _measured(fit: Fit, attribute: Attribute, field: Field | None) -> Fit:
+    """The fit with the field's length, and with all that is lost of this very column."""
+    fit = fit._replace(max_length=_limit(fit, field))
+    losses = [fit.lossy, *_losses(fit, attribute)]
+    convert = fit.convert
+    if cuts(fit, attribute):
+        losses.append(f"cut to {fit.max_length:,} {'bytes' if fit.data_type == 'text' else 'characters'}")
+        convert = "cut text" if convert == "text" else convert
+    return fit._replace(convert=convert, lossy="; ".join(filter(None, losses)) or None)
+
+
+def _limit(fit: Fit, field: Field | None) -> int | None:
+    if fit.data_type == "text":
+        return TEXT_AREA_BYTES
+    if fit.data_type in ("string", "email", "phone", "url"):
+        return (field.length if field is not None else None) or FIELD_LENGTH
+    return None
+
+
+def cuts(fit: Fit | Mapping, attribute: Attribute) -> bool:
+    """Whether a column can hold more than the field does, so that values are cut."""
+    if fit.convert == "cut text":
+        return True
+    return fit.convert in _CUTTABLE and fit.max_length is not None and _longest(fit, attribute) > fit.max_length
+
+
+def _longest(fit: Fit | Mapping, attribute: Attribute) -> float:
+    """The length of the longest value that a column can have in Marketo: characters, or bytes in a text area."""
+    labels = [len(label) for label in attribute.options.values()]
+    if fit.convert == "label":
+        characters: float = max(labels, default=0)
+    elif fit.convert == "labels":
+        characters = sum(labels) + max(len(labels) - 1, 0)
+    elif attribute.type == "EntityNameType":
+        characters = LOGICAL_NAME_LENGTH
+    else:
+        characters = attribute.max_length if attribute.max_length is not None else float("inf")
+    return characters * 4 if fit.data_type == "text" else characters
+
+
+def _losses(fit: Fit, attribute: Attribute) -> list[str]:
+    losses = []
+    if fit.convert in ("label", "labels"):
+        twice = sorted(label for label, count in Counter(attribute.options.values()).items() if count > 1)
+        if twice:
+            losses.append(f"several options are called '{twice[0]}' and cannot be told apart")
+    if fit.convert == "labels":
+        parted = sorted(label for label in attribute.options.values() if ";" in label)
+        if parted:
+            losses.append(f"the label '{parted[0]}' holds the separator ';'")
+    if attribute.source_type in (1, 2):
+        losses.append("calculated in Dynamics: a new result alone may not be noticed until the record changes")
+    return losses
