@@ -1,0 +1,46 @@
+"""What Adobe's documents leave open: each question with the answer assumed, and what else may be set.
+
+An administrator puts another answer into ``Subscription.switches``; it holds from the next call on.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crmsync.sandbox.core import Subscription
+
+SWITCHES: dict[str, tuple[object, ...]] = {
+    "empty_csv_cell": ("keep", "clear"),
+    "null_csv_cell": ("text", "clear"),
+    "unknown_csv_column": ("warn", "fail"),
+    "long_strings": ("refuse", "cut"),
+    "unset_boolean": ("null", "false"),
+    "unknown_field": ("record", "call"),
+    "same_key_twice": ("in_order", "refuse"),
+    "missing_lookup_value": ("skip", "create"),
+    "missing_link": ("record", "call"),
+    "company_fields_when_linked": ("refuse", "ignore"),
+    "unlink_company": ("refuse", "ignore"),
+    "company_with_people": ("refuse", "delete"),
+    "key_case": ("insensitive", "sensitive"),
+    "unchanged_moves_updated_at": (False, True),
+    "field_limit_scope": ("subscription", "call"),
+    "limit_errors_count": (False, True),
+    "day_zone": ("America/Chicago", "Etc/GMT+6"),
+    "daily_quota": (50_000, 10_000),
+}
+"""Name of a switch, then its answers; the first one is the default. Quotas take any whole number."""
+
+
+class Switches:
+    """The subscription's answers, read anew at every call."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        self._subscription = subscription
+
+    def __getitem__(self, name: str) -> Any:
+        return self._subscription.switches.get(name, SWITCHES[name][0])
+
+    def on(self, name: str, answer: object) -> bool:
+        """Whether ``answer`` holds."""
+        return bool(self[name] == answer)
