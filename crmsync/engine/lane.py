@@ -204,6 +204,7 @@ class Lane:
         async for page in rows:
             window = Window()
             self._add(window, await self._planner.plan(page, checkpoint.read_number), importing=False)
+            window.counts = Counts()  # they were counted when they were read the first time
             await self._load(window, checkpoint.read_number)
 
     async def _delete_vanished(self, read_number: int) -> None:

@@ -66,7 +66,7 @@ class Loader:
         flight: str | None = None,
     ) -> None:
         """Record outcomes with their errors and counters, in one transaction."""
-        if not (outcomes or counts.read or flight):
+        if not (outcomes or errors or counts.read or flight):
             return
         await self._session.store.records.land(
             self._session.name, self._entity, outcomes, flight=flight, errors=errors, counts=counts.model_dump()

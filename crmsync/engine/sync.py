@@ -16,12 +16,35 @@ from crmsync.engine.datapath import DataPath
 from crmsync.engine.report import ParkedField, ProgressListener, SyncReport
 from crmsync.engine.session import Session
 from crmsync.engine.setup import ensure_bound
-from crmsync.errors import CrmsyncError, OperatorMustAct, StateMismatch
+from crmsync.errors import (
+    ApplicationUserMissing,
+    BindingRefused,
+    ChangeTrackingOff,
+    CredentialsRefused,
+    CrmsyncError,
+    EntraTenantUnknown,
+    FeatureMissing,
+    NativeSyncOn,
+    PermissionMissing,
+    StateMismatch,
+)
 from crmsync.state.lifecycle import TenantState
 from crmsync.state.tenantstore import TenantRow
 from crmsync.tenants import ENTITIES
 
 log = logging.getLogger("crmsync.engine")
+
+STOPPING = (
+    ApplicationUserMissing,
+    BindingRefused,
+    ChangeTrackingOff,
+    CredentialsRefused,
+    EntraTenantUnknown,
+    FeatureMissing,
+    NativeSyncOn,
+    PermissionMissing,
+)
+"""What the services answer and only a person can mend. A name that does not resolve is not among them: networks heal."""
 
 Kind = Literal["first sync", "cycle", "resync"]
 
@@ -93,9 +116,7 @@ async def stopping(session: Session) -> AsyncIterator[None]:
     """An error that only a person can mend stops the tenant, with its reason, until it is connected again."""
     try:
         yield
-    except StateMismatch:
-        raise
-    except OperatorMustAct as failure:
+    except STOPPING as failure:
         row = await session.store.tenants.get(session.name)
         if row.state in {TenantState.FIRST_SYNC, TenantState.SYNCING}:
             await session.store.tenants.move(

@@ -1,0 +1,98 @@
+"""Tenant files: what may stand in them, and what a wrong one says: file, line, remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from crmsync.errors import SecretMissing, TenantFileWrong
+from crmsync.secrets import SecretSource, SecretStore
+from crmsync.tenants import load_tenant, tenant_names
+
+CONTOSO = """\
+dynamics:
+  organization_url: https://contoso.crm.dynamics.com/XRMServices/2011/Organization.svc
+  entra_tenant_id: 11111111-2222-3333-4444-555555555555
+  client_id: 22222222-3333-4444-5555-666666666666
+  client_secret: {env: CONTOSO_DYNAMICS_SECRET}
+marketo:
+  base_url: https://123-ABC-456.mktorest.com/rest
+  client_id: 33333333-4444-5555-6666-777777777777
+  client_secret: {file: marketo.secret}
+notifications:
+  to: [ops@contoso.example]
+"""
+
+
+def write(folder: Path, text: str, name: str = "contoso") -> None:
+    (folder / f"{name}.yaml").write_text(text)
+
+
+def test_the_organization_service_url_is_understood(tmp_path: Path) -> None:
+    write(tmp_path, CONTOSO)
+
+    tenant = load_tenant("contoso", tmp_path)
+
+    assert tenant.dynamics.organization_url == "https://contoso.crm.dynamics.com"
+    assert tenant.marketo.base_url == "https://123-abc-456.mktorest.com"
+    assert tenant.marketo.subscription == "123-ABC-456"
+    assert tenant.interval_minutes == 5
+    assert tenant_names(tmp_path) == ["contoso"]
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "says", "remedy"),
+    [
+        (("client_id: 22", "client_idd: 22"), 4, "dynamics.client_idd", "correct its spelling"),
+        (("https://contoso", "http://contoso"), 2, "no https URL", "correct 'dynamics.organization_url'"),
+        (("  client_secret: {env: CONTOSO_DYNAMICS_SECRET}\n", ""), 1, "client_secret or certificate", "correct"),
+        (("{env: CONTOSO_DYNAMICS_SECRET}", "hunter2"), 5, "dynamics.client_secret", "correct"),
+        (("{env: CONTOSO_DYNAMICS_SECRET}", "{env: A, file: b}"), 5, "exactly one place", "correct"),
+        (("ops@contoso.example", "nobody"), 11, "notifications.to.0", "correct"),
+        (("marketo:", "marketo: ["), 8, "not YAML", "Mend the line"),
+    ],
+)
+def test_a_wrong_file_names_file_line_and_remedy(
+    tmp_path: Path, change: tuple[str, str], line: int, says: str, remedy: str
+) -> None:
+    write(tmp_path, CONTOSO.replace(*change))
+
+    with pytest.raises(TenantFileWrong) as wrong:
+        load_tenant("contoso", tmp_path)
+
+    assert f"contoso.yaml:{line}:" in wrong.value.message
+    assert says in wrong.value.message
+    assert remedy in wrong.value.remedy
+    assert "hunter2" not in str(wrong.value), "what was typed there may be the secret itself"
+
+
+def test_a_missing_file_lists_those_that_are_there(tmp_path: Path) -> None:
+    write(tmp_path, CONTOSO)
+
+    with pytest.raises(TenantFileWrong) as missing:
+        load_tenant("fabrikam", tmp_path)
+
+    assert "contoso" in missing.value.remedy
+
+
+async def test_a_secret_is_looked_for_where_the_file_says(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("FROM_FILE='from .env'\nBOTH=from .env\n")
+    (tmp_path / "marketo.secret").write_text("from a file\n")
+    store = SecretStore(tmp_path, environment={"BOTH": "from the environment"})
+
+    async def get(source: SecretSource) -> str:
+        return (await store.get(source, tenant="contoso", purpose="secret")).get_secret_value()
+
+    assert await get(SecretSource(env="FROM_FILE")) == "from .env"
+    assert await get(SecretSource(env="BOTH")) == "from the environment"
+    assert await get(SecretSource(file=Path("marketo.secret"))) == "from a file"
+
+
+async def test_a_missing_secret_names_its_place(tmp_path: Path) -> None:
+    store = SecretStore(tmp_path, environment={})
+
+    with pytest.raises(SecretMissing, match="environment variable NOWHERE") as missing:
+        await store.get(SecretSource(env="NOWHERE"), tenant="contoso", purpose="Marketo client secret")
+
+    assert "Marketo client secret" in missing.value.remedy
