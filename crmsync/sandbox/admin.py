@@ -1,0 +1,202 @@
+"""The sandbox's own page, for whoever runs it: faults, the clock, administrators' switches, and request
+counters.
+
+It stands for what is out of the public APIs' reach: Entra's portal (app registrations), Marketo's admin
+screens (API roles, native sync), the passing of time, and bad luck. ``GET {admin_url}/`` explains every page
+with an example.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from datetime import datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute, Mount, Route
+
+from crmsync.sandbox.admin_forms import AdminWrong, AppChange, ClockChange, NewField, SwitchChange, read_form
+from crmsync.sandbox.admin_guide import guide
+from crmsync.sandbox.core import PERMISSIONS, AppRegistration, Clock, RegisteredCertificate
+from crmsync.sandbox.faults import FaultRule
+from crmsync.sandbox.frontdoor import Desk
+from crmsync.sandbox.marketo.service import Marketo
+from crmsync.sandbox.marketo.switches import SWITCHES
+from crmsync.sandbox.world import SandboxTenant, new_app
+
+
+class Administration:
+    """The admin pages over the sandbox's tenants and their subscriptions at work."""
+
+    def __init__(
+        self, tenants: dict[str, SandboxTenant], marketo: dict[str, Marketo], clock: Clock, desk: Desk
+    ) -> None:
+        self._tenants = tenants
+        self._marketo = marketo
+        self._clock = clock
+        self._desk = desk
+
+    def routes(self) -> BaseRoute:
+        """The pages, below ``/admin``."""
+        pages = [
+            Route("/", self._guide),
+            Route("/faults", self._add_fault, methods=["POST"]),
+            Route("/faults", self._list_faults, methods=["GET"]),
+            Route("/faults", self._clear_faults, methods=["DELETE"]),
+            Route("/faults/{id:int}", self._clear_faults, methods=["DELETE"]),
+            Route("/clock", self._clock_page, methods=["GET"]),
+            Route("/clock", self._set_clock, methods=["POST"]),
+            Route("/switches", self._switches_page, methods=["GET"]),
+            Route("/switches", self._set_switches, methods=["POST"]),
+            Route("/apps", self._apps_page, methods=["GET"]),
+            Route("/apps", self._set_app, methods=["POST"]),
+            Route("/fields", self._add_field, methods=["POST"]),
+            Route("/requests", self._requests_page, methods=["GET"]),
+            Route("/requests", self._reset_requests, methods=["DELETE"]),
+        ]
+        return Mount("/admin", routes=pages)
+
+    @staticmethod
+    def error_handlers() -> dict[Any, Any]:
+        """How Starlette shall answer what these pages raise."""
+
+        async def answer(_request: Request, error: Exception) -> JSONResponse:
+            assert isinstance(error, AdminWrong)
+            return error.answer
+
+        return {AdminWrong: answer}
+
+    async def _guide(self, _request: Request) -> JSONResponse:
+        return JSONResponse(guide(sorted(self._tenants)))
+
+    async def _add_fault(self, request: Request) -> JSONResponse:
+        rule = await read_form(request, FaultRule, "faults")
+        if rule.tenant is not None:
+            self._tenant(rule.tenant)
+        return JSONResponse(self._desk.faults.add(rule).as_json(), status_code=201)
+
+    async def _list_faults(self, _request: Request) -> JSONResponse:
+        return JSONResponse({"faults": [fault.as_json() for fault in self._desk.faults.all()]})
+
+    async def _clear_faults(self, request: Request) -> JSONResponse:
+        removed = self._desk.faults.remove(request.path_params.get("id"))
+        if not removed and "id" in request.path_params:
+            raise AdminWrong(404, ["GET {admin_url}/faults lists the faults and their ids."])
+        return JSONResponse({"removed": removed})
+
+    async def _clock_page(self, _request: Request) -> JSONResponse:
+        return JSONResponse({"now": self._clock.now().isoformat().replace("+00:00", "Z")})
+
+    async def _set_clock(self, request: Request) -> JSONResponse:
+        change = await read_form(request, ClockChange, "clock")
+        if isinstance(change.now, datetime):
+            self._clock.set(change.now)
+        else:
+            self._clock.advance(change.advance_seconds or 0.0)
+        return await self._clock_page(request)
+
+    async def _switches_page(self, _request: Request) -> JSONResponse:
+        return JSONResponse({name: _switches(tenant) for name, tenant in self._tenants.items()})
+
+    async def _set_switches(self, request: Request) -> JSONResponse:
+        change = await read_form(request, SwitchChange, "switches")
+        tenant = self._tenant(change.tenant)
+        subscription = tenant.subscription
+        others = dict(change.model_extra or {})
+        _check_switches(others)
+        if change.permissions is not None:
+            _check_names("permission", change.permissions, set(PERMISSIONS))
+            subscription.permissions.clear()
+            subscription.permissions.update(change.permissions)
+        if change.native_sync is not None:
+            subscription.native_sync = change.native_sync
+        subscription.switches.update(others)
+        return JSONResponse(_switches(tenant))
+
+    async def _apps_page(self, _request: Request) -> JSONResponse:
+        return JSONResponse(
+            {name: [_app(app) for app in tenant.directory.apps.values()] for name, tenant in self._tenants.items()}
+        )
+
+    async def _set_app(self, request: Request) -> JSONResponse:
+        """Change an app registration, or make one and tell its secret, once, as Entra's portal does."""
+        change = await read_form(request, AppChange, "apps")
+        directory = self._tenant(change.tenant).directory
+        if change.client_id is not None and change.client_id not in directory.apps:
+            raise AdminWrong(404, ["GET {admin_url}/apps lists the app registrations."])
+        created = change.client_id is None
+        app = new_app(random.SystemRandom(), "New app") if created else directory.apps[str(change.client_id)]
+        _change_app(app, change)
+        directory.register(app)
+        answer = _app(app) | ({"client_secret": app.secret} if created else {})
+        return JSONResponse(answer, status_code=201 if created else 200)
+
+    async def _add_field(self, request: Request) -> JSONResponse:
+        field = await read_form(request, NewField, "fields")
+        marketo = self._marketo[self._tenant(field.tenant).name]
+        known = marketo.fields[field.target]
+        if field.name.lower() in known.names() or field.display_name.lower() in known.display_names():
+            raise AdminWrong(422, ["name, display_name: a field of that name exists already; take another"])
+        marketo.add_field(field.target, field.name, field.display_name, field.type)
+        return JSONResponse(field.model_dump(), status_code=201)
+
+    async def _requests_page(self, _request: Request) -> JSONResponse:
+        return JSONResponse(self._desk.counters.as_json())
+
+    async def _reset_requests(self, _request: Request) -> JSONResponse:
+        self._desk.counters.reset()
+        return JSONResponse(self._desk.counters.as_json())
+
+    def _tenant(self, name: str) -> SandboxTenant:
+        if name not in self._tenants:
+            raise AdminWrong(422, [f"tenant: this sandbox serves {', '.join(sorted(self._tenants))}, not '{name}'"])
+        return self._tenants[name]
+
+
+def _check_names(what: str, given: set[str], known: set[str]) -> None:
+    if unknown := sorted(given - known):
+        raise AdminWrong(422, [f"{name}: no {what} of that name; there are {sorted(known)}" for name in unknown])
+
+
+def _check_switches(given: dict[str, Any]) -> None:
+    _check_names("switch", set(given), set(SWITCHES))
+    for name, value in given.items():
+        answers = SWITCHES[name]
+        number = type(answers[0]) is int and type(value) is int
+        if not number and not any(value == answer and type(value) is type(answer) for answer in answers):
+            raise AdminWrong(422, [f"{name}: takes {' or '.join(json.dumps(answer) for answer in answers)}"])
+
+
+def _switches(tenant: SandboxTenant) -> dict[str, Any]:
+    subscription = tenant.subscription
+    switches = {"native_sync": subscription.native_sync, "permissions": sorted(subscription.permissions)}
+    defaults = {name: answers[0] for name, answers in SWITCHES.items()}
+    return {**switches, **defaults, **subscription.switches}
+
+
+def _change_app(app: AppRegistration, change: AppChange) -> None:
+    if change.certificate is not None:
+        certificate = RegisteredCertificate(change.certificate)
+        try:
+            usable = bool(certificate.public_key and certificate.thumbprints)
+        except ValueError:
+            usable = False
+        if not usable:
+            raise AdminWrong(422, ["certificate: give the public certificate (RSA) as PEM text"])
+        app.certificates.append(certificate)
+    app.display_name = app.display_name if change.display_name is None else change.display_name
+    app.enabled = app.enabled if change.enabled is None else change.enabled
+    app.secret_expired = app.secret_expired if change.secret_expired is None else change.secret_expired
+
+
+def _app(app: AppRegistration) -> dict[str, Any]:
+    return {
+        "client_id": app.client_id,
+        "object_id": app.object_id,
+        "display_name": app.display_name,
+        "enabled": app.enabled,
+        "secret_expired": app.secret_expired,
+        "certificates": len(app.certificates),
+    }

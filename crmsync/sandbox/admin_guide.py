@@ -1,0 +1,74 @@
+"""The text of the sandbox's own page: what there is to change, with an example each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crmsync.sandbox.core import PERMISSIONS
+from crmsync.sandbox.faults import KINDS
+
+EXAMPLES: dict[str, Any] = {
+    "faults": {
+        "service": "marketo",
+        "path": "/rest/v1/leads.json",
+        "times": 2,
+        "kind": "marketo",
+        "code": "606",
+    },
+    "clock": {"advance_seconds": 3600},
+    "switches": {"tenant": "contoso", "native_sync": True},
+    "fields": {
+        "tenant": "contoso",
+        "target": "company",
+        "name": "msAccountNumber",
+        "display_name": "Microsoft Account Number",
+        "type": "string",
+    },
+    "apps": {"tenant": "contoso", "client_id": "<the sync app's>", "secret_expired": True},
+}
+
+_PAGES: dict[str, Any] = {
+    "POST /faults": {
+        "does": "makes matching requests fail: the next 'times' (default 1), or a 'rate' of them (0..1), after "
+        "'skip' of them passed. 'service' is dynamics, marketo, entra or any; 'path' is a glob pattern; "
+        "'after_execution' executes the request and loses its answer.",
+        "kinds": KINDS,
+        "example": EXAMPLES["faults"],
+    },
+    "GET /faults": {"does": "lists the faults: requests that matched ('seen') and that failed ('hits')"},
+    "DELETE /faults": {"does": "lifts all faults; DELETE /faults/ID lifts one"},
+    "GET /clock": {"does": "tells the sandbox's time, by which tokens, delta links and quotas age"},
+    "POST /clock": {"does": "moves it", "examples": [EXAMPLES["clock"], {"now": "2026-03-01T00:00:00Z"}]},
+    "GET /switches": {"does": "tells every tenant's Marketo switches and the API role's permissions"},
+    "POST /switches": {
+        "does": "changes what an administrator changes in Marketo's admin screens: 'native_sync', "
+        "'permissions' (the whole list), and any switch that GET /switches shows",
+        "permissions": sorted(PERMISSIONS),
+        "example": EXAMPLES["switches"],
+    },
+    "GET /apps": {"does": "lists the app registrations in every tenant's Entra directory"},
+    "POST /apps": {
+        "does": "changes one (enabled, secret_expired, certificate as PEM, display_name), or makes a new one "
+        "when no client_id is given; a new one has no application user in the organization",
+        "example": EXAMPLES["apps"],
+    },
+    "POST /fields": {
+        "does": "makes a custom field by hand, as in Marketo's Field Management: company fields and text areas, "
+        "which the API cannot make. 'target' is person or company",
+        "example": EXAMPLES["fields"],
+    },
+    "GET /requests": {
+        "does": "counts requests by service, tenant, method and path, and how many could have written something"
+    },
+    "DELETE /requests": {"does": "sets the counters to zero"},
+}
+
+
+def guide(tenants: list[str]) -> dict[str, Any]:
+    """What ``GET {admin_url}/`` answers."""
+    return {
+        "what": "The administration of a crmsync sandbox. Records and columns are changed through the services' own "
+        "public APIs; here is the rest.",
+        "tenants": tenants,
+        "pages": _PAGES,
+    }
