@@ -44,7 +44,7 @@ STOPPING = (
     NativeSyncOn,
     PermissionMissing,
 )
-"""What the services answer and only a person can mend. A name that does not resolve is not among them: networks heal."""
+"""What the services answer and only a person can mend. A name that does not resolve is not among them: that heals."""
 
 Kind = Literal["first sync", "cycle", "resync"]
 

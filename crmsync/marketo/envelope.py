@@ -57,8 +57,8 @@ def known_of(error: CrmsyncError) -> Known:
 
     Of Marketo's codes only 500 and 502 (and ones we do not know) leave open what happened: 6xx is never executed, 7xx
     in vain, 1xxx refuses. Behind 502 there is probably a time-out, so the call may even be running still: repeating it
-    at once could create duplicates. An answer that is no envelope comes from a gateway that lost sight of the call, except 429
-    and 503 with which it turns calls away, and refusals (4xx).
+    at once could create duplicates. An answer that is no envelope comes from a gateway that lost sight of the call,
+    except 429 and 503 with which it turns calls away, and refusals (4xx).
     """
     if isinstance(error, IdentityUnavailable):
         return Known.NOT_EXECUTED

@@ -7,8 +7,8 @@ from typing import Any
 from crmsync.engine.setup import saved_selection
 from crmsync.engine.status import status
 from crmsync.engine.sync import first_sync
-from crmsync.fields.values import equal
 from crmsync.fields.convert import Converter
+from crmsync.fields.values import equal
 from tests.world import World
 
 
