@@ -1,8 +1,8 @@
 """Decides what is to be written of the records that were read: filter, conversion, links, fingerprints.
 
 The sync filter follows Marketo's "Create a Custom Dynamics Sync Filter": only an explicit No in ``new_synctomkto``
-stops a record. A person or company is linked to its owner and company only when Marketo has them, since Marketo refuses a
-record that names a missing one; until then the record waits for the link, not for its values.
+stops a record. A person or company is linked to its owner and company only when Marketo has them, since Marketo refuses
+a record that names a missing one; until then the record waits for the link, not for its values.
 """
 
 from __future__ import annotations
