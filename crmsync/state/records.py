@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from crmsync.state.sql import chunks, now, upsert
+from crmsync.state.sql import among, now, upsert
 from crmsync.state.syncerrors import SyncError, forget_errors, keep_errors
 from crmsync.state.tables import counters, field_sets, in_flight, records
 
@@ -72,25 +72,19 @@ class RecordStore:
     async def known(self, tenant: str, entity: str, ids: Sequence[str]) -> dict[str, Known]:
         """What is known of these records, by id; unknown ones are absent."""
         columns = [records.c.record_id, *(records.c[name] for name in Known._fields)]
-        found: dict[str, Known] = {}
         async with self._engine.connect() as connection:
-            for some in chunks(ids):
-                query = sa.select(*columns).where(_of(records, tenant, entity), records.c.record_id.in_(some))
-                found.update((row[0], Known(*row[1:])) for row in await connection.execute(query))
-        return found
+            query = sa.select(*columns).where(_of(records, tenant, entity), among(connection, records.c.record_id, ids))
+            return {row[0]: Known(*row[1:]) for row in await connection.execute(query)}
 
     async def in_marketo(self, tenant: str, entity: str, ids: Iterable[str]) -> set[str]:
         """Which of these records Marketo has."""
-        found: set[str] = set()
         async with self._engine.connect() as connection:
-            for some in chunks(list(ids)):
-                query = sa.select(records.c.record_id).where(
-                    _of(records, tenant, entity),
-                    records.c.record_id.in_(some),
-                    records.c.in_marketo.is_(True),
-                )
-                found.update(await connection.scalars(query))
-        return found
+            query = sa.select(records.c.record_id).where(
+                _of(records, tenant, entity),
+                among(connection, records.c.record_id, ids),
+                records.c.in_marketo.is_(True),
+            )
+            return set(await connection.scalars(query))
 
     async def field_set(self, tenant: str, entity: str, names: Sequence[str]) -> int:
         """The number of this list of field names, new or old."""
@@ -168,12 +162,10 @@ class RecordStore:
         """A request of a killed run is over: its keys without an outcome become ``unknown``, to be written anew with
         every value told, because Marketo may hold them already."""
         async with self._engine.begin() as connection:
-            there: set[str] = set()
-            for some in chunks(flight.keys):
-                query = sa.select(records.c.record_id).where(
-                    _of(records, tenant, flight.entity), records.c.record_id.in_(some)
-                )
-                there.update(await connection.scalars(query))
+            query = sa.select(records.c.record_id).where(
+                _of(records, tenant, flight.entity), among(connection, records.c.record_id, flight.keys)
+            )
+            there = set(await connection.scalars(query))
             blank = Outcome("", "unknown", False, None, None, None, None, None, 0)._asdict()
             rows = [
                 {"tenant": tenant, "entity": flight.entity, "synced_at": None, **blank, "record_id": key}
@@ -187,12 +179,11 @@ class RecordStore:
     async def mark_seen(self, tenant: str, entity: str, ids: Sequence[str], read_number: int) -> None:
         """These unchanged records were met by this read."""
         async with self._engine.begin() as connection:
-            for some in chunks(ids):
-                await connection.execute(
-                    sa.update(records)
-                    .where(_of(records, tenant, entity), records.c.record_id.in_(some))
-                    .values(read_number=read_number)
-                )
+            await connection.execute(
+                sa.update(records)
+                .where(_of(records, tenant, entity), among(connection, records.c.record_id, ids))
+                .values(read_number=read_number)
+            )
 
     async def vanished(self, tenant: str, entity: str, read_number: int) -> list[str]:
         """Records that a whole new first read did not meet: deleted in Dynamics meanwhile."""

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
-
-Item = TypeVar("Item")
-
-IN_LIMIT = 5000
-"""Values in one IN list: below what either driver allows for bound parameters (32,766)."""
 
 
 def now() -> datetime:
     return datetime.now(UTC)
 
 
-def chunks(items: Sequence[Item], size: int = IN_LIMIT) -> Iterator[Sequence[Item]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+def among(connection: AsyncConnection, column: sa.ColumnElement[str], values: Iterable[str]) -> sa.ColumnElement[bool]:
+    """``column IN values`` with the values as one parameter, however many there are.
+
+    A list of parameters would make another statement for each length, and the drivers keep statements: memory would
+    grow with the number of different lengths (invariant 8).
+    """
+    if connection.dialect.name == "sqlite":
+        each = sa.func.json_each(orjson.dumps(list(values)).decode()).table_valued("value")
+        return column.in_(sa.select(each.c.value))
+    return column == sa.any_(sa.bindparam(None, list(values), type_=postgresql.ARRAY(sa.String)))
 
 
 async def upsert(

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from crmsync.state.sql import chunks, now, upsert
+from crmsync.state.sql import among, now, upsert
 from crmsync.state.tables import sync_errors
 
 TO_MARKETO = "Dynamics → Marketo"
@@ -70,16 +70,13 @@ class SyncErrorStore:
 
     async def attempts(self, tenant: str, entity: str, ids: Sequence[str]) -> dict[str, int]:
         """How often these records were tried in vain."""
-        found: dict[str, int] = {}
         async with self._engine.connect() as connection:
-            for some in chunks(ids):
-                query = sa.select(sync_errors.c.record_id, sync_errors.c.attempts).where(
-                    sync_errors.c.tenant == tenant,
-                    sync_errors.c.entity == entity,
-                    sync_errors.c.record_id.in_(some),
-                )
-                found.update((row[0], row[1]) for row in await connection.execute(query))
-        return found
+            query = sa.select(sync_errors.c.record_id, sync_errors.c.attempts).where(
+                sync_errors.c.tenant == tenant,
+                sync_errors.c.entity == entity,
+                among(connection, sync_errors.c.record_id, ids),
+            )
+            return {row[0]: row[1] for row in await connection.execute(query)}
 
     async def due(self, tenant: str, entity: str, *, limit: int = 1000) -> list[str]:
         """Records whose next attempt is due."""
@@ -106,11 +103,10 @@ async def keep_errors(connection: AsyncConnection, tenant: str, errors: Sequence
 
 async def forget_errors(connection: AsyncConnection, tenant: str, entity: str, ids: Sequence[str]) -> None:
     """Part of the same transaction: these records are in step again."""
-    for some in chunks(ids):
-        await connection.execute(
-            sa.delete(sync_errors).where(
-                sync_errors.c.tenant == tenant,
-                sync_errors.c.entity == entity,
-                sync_errors.c.record_id.in_(some),
-            )
+    await connection.execute(
+        sa.delete(sync_errors).where(
+            sync_errors.c.tenant == tenant,
+            sync_errors.c.entity == entity,
+            among(connection, sync_errors.c.record_id, ids),
         )
+    )
