@@ -129,6 +129,13 @@ class DynamicsClient:
             change_tracking_expires_in_days=row.get("expirechangetrackingindays"),
         )
 
+    async def friendly_name(self) -> str:
+        """The organization's name as its administrators know it; the row's own ``name`` may be a made-up unique one."""
+        access = "AccessType=Microsoft.Dynamics.CRM.EndpointAccessType'Default'"
+        body = await self._channel.get(f"RetrieveCurrentOrganization({access})", entity="organization")
+        detail: dict[str, Any] = body.get("Detail") or {}
+        return str(detail.get("FriendlyName") or detail.get("UniqueName") or "")
+
     async def user(self, user_id: str) -> SystemUser:
         """A user by id; raises ``RecordMissing``."""
         wanted = "systemuserid,fullname,internalemailaddress,isdisabled,applicationid"

@@ -24,7 +24,11 @@ from crmsync.marketo.outcomes import Outcome as Answer
 log = logging.getLogger("crmsync.engine")
 
 FILE_BYTES = 9_500_000
-FILE_ROWS = 40_000
+"""Marketo takes files of less than 10 MB; a row may be added before the size is looked at."""
+
+FILE_ROWS = 20_000
+"""Two files are in memory at a time, one filling and one on its way: smaller ones cost a few more of Marketo's calls."""
+
 WORTHWHILE = 2_400
 """Records from which a file is cheaper: a job costs about eight calls (start, polls, files), a Sync call takes 300."""
 
@@ -68,8 +72,8 @@ class ImportFile:
 
     @property
     def half_full(self) -> bool:
-        """Whether another page might not fit."""
-        return self.size > FILE_BYTES * 0.6 or len(self.changes) > FILE_ROWS * 0.7
+        """Whether it should leave before another page is read, which might not fit."""
+        return self.size > FILE_BYTES * 0.6 or len(self.changes) * 2 > FILE_ROWS
 
     def content(self) -> bytes:
         return b"".join(self._lines)

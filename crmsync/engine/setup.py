@@ -79,7 +79,7 @@ async def validate_credentials(session: Session) -> Proof:
         raise NativeSyncOn("Marketo's native CRM sync is on in this subscription", tenant=session.name, code="1018")
     return Proof(
         organization_id=who.organization_id,
-        organization_name=organization.name,
+        organization_name=await session.dynamics.friendly_name() or organization.name,
         organization_url=session.tenant.dynamics.organization_url,
         user_id=who.user_id,
         user_name=user.full_name,

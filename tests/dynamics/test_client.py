@@ -38,6 +38,14 @@ async def test_the_organization(contoso):
     assert (organization.language_code, organization.change_tracking_expires_in_days) == (1033, 7)
 
 
+async def test_the_name_that_administrators_know(contoso):
+    def answer(request):
+        assert "RetrieveCurrentOrganization(AccessType=" in str(request.url)
+        return httpx.Response(200, json={"Detail": {"FriendlyName": "Contoso Ltd", "UniqueName": "unq7f"}})
+
+    assert await contoso(answer).friendly_name() == "Contoso Ltd"
+
+
 async def test_an_organization_row_that_cannot_be_seen(contoso):
     with pytest.raises(PermissionMissing, match="prvReadOrganization"):
         await contoso(lambda request: httpx.Response(200, json={"value": []})).organization()
