@@ -26,8 +26,8 @@ log = logging.getLogger("crmsync.engine")
 FILE_BYTES = 9_500_000
 """Marketo takes files of less than 10 MB; a row may be added before the size is looked at."""
 
-FILE_ROWS = 20_000
-"""Two files are in memory at a time, one filling and one on its way: smaller ones cost a few more of Marketo's calls."""
+FILE_ROWS = 10_000
+"""Two files are in memory at a time, one filling and one on its way; smaller ones cost a few more calls."""
 
 WORTHWHILE = 2_400
 """Records from which a file is cheaper: a job costs about eight calls (start, polls, files), a Sync call takes 300."""

@@ -28,7 +28,9 @@ from crmsync.state.checkpoints import Checkpoint
 from crmsync.state.records import Outcome
 from crmsync.state.syncerrors import SyncError
 
-PAGE_SIZE = 5000
+PAGE_SIZE = 2000
+"""Records a page: Dataverse gives up to 5,000, but two decoded pages are in memory, and those of wide tables are large."""
+
 OVERLAP = timedelta(minutes=5)
 """How long before a first read the overlap query starts: more than two clocks may differ."""
 
