@@ -1,0 +1,99 @@
+"""``connect``, ``sync`` and ``resync``: the flows, run here and now."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from crmsync.cli.options import DEFAULT_TENANTS, TenantArgument, TenantsFolder, Verbose
+from crmsync.cli.running import heard, prepare
+from crmsync.cli.story import terminal
+from crmsync.tenants import load_tenant
+
+Notify = Annotated[bool, Parameter(help="Send the e-mail to the addresses of the tenant file.")]
+
+
+async def connect(
+    tenant: TenantArgument,
+    /,
+    *,
+    rebind: Annotated[bool, Parameter(negative="", help="Bind to another organization or subscription.")] = False,
+    notify: Notify = True,
+    tenants: TenantsFolder = DEFAULT_TENANTS,
+    verbose: Verbose = False,
+) -> int:
+    """Connect a tenant: enter credentials, select fields to sync, enable sync; follow the first sync to its end.
+
+    Runs again safely: what is saved, selected or synced already is kept, and a first sync that was cut short goes on
+    where it was.
+
+    Connect the tenant of deployments/tenants/contoso.yaml:
+
+        crmsync connect contoso
+
+    The tenant file now names another organization, on purpose:
+
+        crmsync connect contoso --rebind
+    """
+    console = terminal()
+    load_tenant(tenant, tenants)
+    prepare(console, tenants=tenants, verbose=verbose)
+    from flows.connect import connect as flow
+    from flows.options import ConnectOptions
+
+    console.print(f"[bold]Connecting {tenant}[/]")
+    await heard(console, lambda: flow(tenant, ConnectOptions(rebind=rebind, notify=notify)))
+    return 0
+
+
+async def sync(
+    tenant: TenantArgument,
+    /,
+    *,
+    tenants: TenantsFolder = DEFAULT_TENANTS,
+    verbose: Verbose = False,
+) -> int:
+    """Run one cycle: bring what changed in Dynamics to Marketo.
+
+    Deployments do this every five minutes; this is for "now". Exit status 1 when another run is at work.
+
+        crmsync sync contoso
+    """
+    console = terminal()
+    load_tenant(tenant, tenants)
+    prepare(console, tenants=tenants, verbose=verbose)
+    from flows.sync import sync as flow
+
+    console.print(f"[bold]Syncing {tenant}[/]")
+    report = await heard(console, lambda: flow(tenant))
+    if report.skipped is None:
+        return 0
+    console.print(f"  Skipped: {report.skipped}", style="yellow", markup=False)
+    return 1
+
+
+async def resync(
+    tenant: TenantArgument,
+    /,
+    *,
+    why: Annotated[str, Parameter(help="Kept in the tenant's audit log.")] = "Fields changed in Dynamics",
+    notify: Notify = True,
+    tenants: TenantsFolder = DEFAULT_TENANTS,
+    verbose: Verbose = False,
+) -> int:
+    """Clear up after fields were deleted, added or found out of step.
+
+    Disables the sync, refreshes the schema, reviews the fields, reads again what the change touched, enables, notifies.
+
+        crmsync resync contoso --why "cr_region was deleted"
+    """
+    console = terminal()
+    load_tenant(tenant, tenants)
+    prepare(console, tenants=tenants, verbose=verbose)
+    from flows.options import ResyncOptions
+    from flows.resync import resync as flow
+
+    console.print(f"[bold]Resyncing {tenant}[/]")
+    await heard(console, lambda: flow(tenant, ResyncOptions(why=why, notify=notify)))
+    return 0

@@ -1,0 +1,151 @@
+"""``validate``, ``status`` and ``errors``: commands that change nothing and need no Prefect server."""
+
+from __future__ import annotations
+
+import json as json_text
+import os
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from crmsync.cli.options import DEFAULT_TENANTS, Json, TenantArgument, TenantsFolder
+from crmsync.cli.story import terminal
+
+MARKS = {"green": "[green]✓[/]", "red": "[bold red]✗[/]", "not run": "[dim]–[/]"}
+
+
+async def validate(tenant: TenantArgument, /, *, json: Json = False, tenants: TenantsFolder = DEFAULT_TENANTS) -> int:
+    """Check everything a sync needs, on both sides. Changes nothing, and runs before anything is saved.
+
+    Exit status 0 when no line is red. For programs:
+
+        crmsync validate contoso --json
+    """
+    from crmsync.engine import checks
+    from crmsync.secrets import SecretStore
+    from crmsync.tenants import load_tenant
+
+    found = load_tenant(tenant, tenants)
+    lines = await checks.validate(found, SecretStore(tenants, read_block=_read_block))
+    red = sum(line.status == "red" for line in lines)
+    if json:
+        _print_json([line.model_dump() for line in lines])
+        return 1 if red else 0
+    console = terminal()
+    for line in lines:
+        console.print(f"{MARKS[line.status]} [bold]{line.side}[/]: {line.name}")
+        for label, text in (("proves", line.proves), ("found", line.found), ("what to do", line.remedy)):
+            if text and (label != "what to do" or line.status == "red"):
+                console.print(f"    {label}: {text}", markup=False)
+    green = sum(line.status == "green" for line in lines)
+    console.print(f"{green} of {len(lines)} checks are green", style="red" if red else "green")
+    return 1 if red else 0
+
+
+async def status(
+    tenant: Annotated[str | None, Parameter(help="The tenant; all of them without.")] = None,
+    /,
+    *,
+    json: Json = False,
+    tenants: TenantsFolder = DEFAULT_TENANTS,
+) -> int:
+    """Where a tenant stands: its state, what it is bound to, counts per entity, parked fields, the last cycle.
+
+    Exit status 1 when a tenant is stopped by an error. For programs:
+
+        crmsync status contoso --json
+    """
+    from crmsync.engine.status import status as read
+    from crmsync.state.store import open_store
+    from crmsync.tenants import load_tenant, tenant_names
+
+    async with open_store() as store:
+        known = await store.tenants.names()
+        if tenant is not None and tenant not in known:
+            load_tenant(tenant, tenants)
+        names = sorted({*known, *tenant_names(tenants)}) if tenant is None else [tenant]
+        found: list[dict[str, Any]] = [await read(store, name) for name in names]
+    if json:
+        _print_json(found if tenant is None else found[0])
+    else:
+        console = terminal()
+        for one in found:
+            _show_status(console, one)
+        if not found:
+            console.print(f"There are no tenants: no file in {tenants}, none in the state store.")
+    return 1 if any(one["state"] == "stopped" for one in found) else 0
+
+
+async def errors(tenant: TenantArgument, /, *, json: Json = False, tenants: TenantsFolder = DEFAULT_TENANTS) -> int:
+    """The records that could not be synced, each with its reason, its remedy and its next attempt.
+
+    For programs:
+
+        crmsync errors contoso --json
+    """
+    from crmsync.engine.status import errors as read
+    from crmsync.state.store import open_store
+    from crmsync.tenants import load_tenant
+
+    async with open_store() as store:
+        if tenant not in await store.tenants.names():
+            load_tenant(tenant, tenants)
+        found = await read(store, tenant)
+    if json:
+        _print_json(found)
+        return 0
+    console = terminal()
+    if not found:
+        console.print(f"Every record of {tenant} that should be in Marketo is there.", style="green")
+        return 0
+    for one in found:
+        console.print(f"[bold]{one['entity']} {one['record_id']}[/] ({escape(one['code'])})")
+        console.print(f"    found: {one['reason']}", markup=False)
+        console.print(f"    what to do: {one['remedy']}", markup=False)
+        if one["next_attempt"]:
+            console.print(f"    next attempt: {one['next_attempt']}")
+    console.print(f"{len(found)} records are not synced", style="red")
+    return 0
+
+
+async def _read_block(name: str) -> str | None:
+    """A Prefect Secret block, where a server is named; Prefect is imported only when a tenant file names a block."""
+    if not os.environ.get("PREFECT_API_URL"):
+        return None
+    from tasks.secrets import read_secret_block
+
+    return await read_secret_block(name)
+
+
+def _show_status(console: Console, one: dict[str, Any]) -> None:
+    console.print(f"[bold]{one['tenant']}[/]: {one['state']}")
+    for name in ("reason", "organization_name", "organization_id", "subscription"):
+        if one[name]:
+            console.print(f"  {name.replace('_', ' ')}: {one[name]}", markup=False)
+    if (run := one["last_run"]) is not None:
+        console.print(f"  last run: {run['kind']}, {run['outcome']}, began {run['started_at']}", markup=False)
+    for kind in ("parked_fields", "reviewed_fields"):
+        for field in one[kind]:
+            text = f"  {kind.partition('_')[0]}: {field['entity']}.{field['attribute']}: {field['reason']}"
+            console.print(text, style="yellow" if kind == "parked_fields" else "", markup=False)
+    columns = list(next(iter(one["entities"].values())))
+    table = Table("entity", *[column.replace("_", " ") for column in columns], box=SIMPLE)
+    for entity, counts in one["entities"].items():
+        table.add_row(entity, *[_figure(counts[column]) for column in columns])
+    console.print(table, soft_wrap=False)
+
+
+def _figure(value: Any) -> str:
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _print_json(value: object) -> None:
+    print(json_text.dumps(value, indent=2, default=_plain))
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -1,0 +1,1 @@
+"""What happens, in which order: Prefect flows, readable aloud, with no logic of their own."""

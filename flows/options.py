@@ -1,0 +1,45 @@
+"""The choices that a person makes when starting a flow: one model a flow, whose titles and descriptions make the form.
+
+Prefect's documentation, "Form building for workflow inputs": within a model a field keeps its title, description and
+constraints; a loose parameter loses some of them.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ConnectOptions(_Options):
+    """Leave both as they are unless you know why not."""
+
+    rebind: bool = Field(
+        default=False,
+        title="Bind to another organization or subscription",
+        description="Tick only when the tenant file now names another Dynamics organization or Marketo subscription on "
+        "purpose. What was remembered of the old one is forgotten; fields made in Marketo stay there for ever.",
+    )
+    notify: bool = Field(
+        default=True,
+        title="Send the e-mail",
+        description="Tell the addresses of the tenant file when the first sync is done, or why it failed.",
+    )
+
+
+class ResyncOptions(_Options):
+    """Why the fields are reviewed, and whom to tell."""
+
+    why: str = Field(
+        default="Fields changed in Dynamics",
+        title="Why",
+        description="Kept in the tenant's audit log.",
+        max_length=500,
+    )
+    notify: bool = Field(
+        default=True,
+        title="Send the e-mail",
+        description="Tell the addresses of the tenant file when the resync is done, or why it failed.",
+    )

@@ -1,0 +1,42 @@
+"""One cycle of a tenant that is connected.
+
+Marketo's documentation, "Microsoft Dynamics Sync" ("Sync Status"): cycles follow each other every five minutes.
+"""
+
+from __future__ import annotations
+
+from prefect import flow
+
+import tasks
+from crmsync.engine.report import SyncReport
+from flows.outcome import (
+    CANNOT_BEGIN,
+    completed,
+    failure_told,
+    is_scheduled,
+    newly_parked,
+    skipped_because,
+    stops_the_tenant,
+)
+from tasks.mail import Told
+from tasks.tenant import TenantName
+
+
+@flow(name="sync", flow_run_name="sync {tenant}")
+async def sync(tenant: TenantName) -> SyncReport:
+    """Bring what changed in Dynamics to Marketo. Scheduled; never two at once for a tenant.
+
+    A scheduled cycle ends at once when the last one is too young, or the tenant is disabled or stopped. A column that
+    vanished is parked, told of, and the cycle goes on without it.
+
+    Args:
+        tenant: The tenant's key: its file is called so.
+    """
+    try:
+        async with failure_told(tenant, "sync", when=stops_the_tenant):
+            report = await tasks.run_cycle(tenant, force=not is_scheduled())
+    except CANNOT_BEGIN as reason:
+        return completed(skipped_because(tenant, reason))
+    if newly_parked(report):
+        await tasks.notify(tenant, Told(flow="sync", report=report))
+    return completed(report)

@@ -1,0 +1,22 @@
+"""The steps: Prefect tasks, each a thin shell (name, retries, time-out, artifact) around one crmsync call."""
+
+from tasks.checks import run_checks
+from tasks.credentials import save_credentials, validate_credentials
+from tasks.fields import refresh_schema, review_fields, select_fields
+from tasks.notification import notify
+from tasks.syncing import await_first_sync, disable_sync, enable_sync, resync_records, run_cycle
+
+__all__ = [
+    "await_first_sync",
+    "disable_sync",
+    "enable_sync",
+    "notify",
+    "refresh_schema",
+    "resync_records",
+    "review_fields",
+    "run_checks",
+    "run_cycle",
+    "save_credentials",
+    "select_fields",
+    "validate_credentials",
+]

@@ -1,0 +1,120 @@
+"""``status``, ``errors`` and ``validate``: what they print, and their exit status."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crmsync.cli.main import main
+from crmsync.state.lifecycle import TenantState
+from crmsync.state.store import open_store
+from crmsync.state.tenantstore import Binding
+from tests.flows.test_deployments import TENANT
+
+BINDING = Binding(
+    organization_id="6d6b029b-be61-48d2-b87b-118fdcd369d7",
+    organization_name="Contoso",
+    organization_url="https://contoso.crm.dynamics.com",
+    sync_user_id="61991777-2101-5eaf-a7b1-bdfc21371c8c",
+    subscription="123-ABC-456",
+)
+
+
+@pytest.fixture
+def tenants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with one tenant's file, and an empty state store."""
+    monkeypatch.setenv("CRMSYNC_STATE_URL", f"sqlite:///{tmp_path}/state.db")
+    monkeypatch.setenv("CRMSYNC_TENANTS", str(tmp_path))
+    (tmp_path / "contoso.yaml").write_text(TENANT, encoding="utf-8")
+    return tmp_path
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    return int(end.value.code or 0)
+
+
+async def stop_contoso() -> None:
+    async with open_store() as store:
+        await store.tenants.bind("contoso", BINDING, run="a run", why="a test")
+        for state in ("schema_refreshed", "fields_selected", "first_sync"):
+            await store.tenants.move("contoso", TenantState(state), run="a run", why="a test")
+        await store.tenants.move(
+            "contoso", TenantState.STOPPED, run="a run", why="a test", reason="the secret has expired"
+        )
+
+
+def test_status_of_a_tenant_that_was_never_connected(tenants: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("status", "contoso") == 0
+    assert "contoso: new" in capsys.readouterr().out
+
+
+def test_status_as_json_has_the_members_that_programs_rely_on(
+    tenants: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("status", "contoso", "--json") == 0
+
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert {"tenant", "state", "organization_id", "entities", "parked_fields", "last_cycle"} <= set(found)
+    for counts in found["entities"].values():
+        assert {"read", "filtered", "unchanged", "created", "updated", "failed", "backlog", "last_synced_at"} <= set(
+            counts
+        )
+
+
+def test_status_of_a_stopped_tenant_says_why_and_is_not_well(tenants: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asyncio.run(stop_contoso())
+
+    assert run("status") == 1
+
+    shown = capsys.readouterr().out
+    assert "contoso: stopped" in shown
+    assert "the secret has expired" in shown
+
+
+@pytest.mark.parametrize("command", ["status", "errors", "validate", "connect", "sync", "resync"])
+def test_an_unknown_tenant_is_an_error_with_a_remedy(
+    command: str, tenants: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(command, "nobody") == 1
+
+    told = capsys.readouterr().err
+    assert "There is no tenant file" in told
+    assert "What to do: " in told
+    assert "Traceback" not in told
+
+
+def test_errors_of_a_tenant_that_has_none(tenants: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("errors", "contoso", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_validate_needs_no_prefect_server_and_is_red_when_a_secret_is_missing(
+    tenants: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("validate", "contoso", "--json") == 1
+
+    lines = json.loads(capsys.readouterr().out)
+    assert {"name", "side", "status", "proves", "found", "remedy"} <= set(lines[0])
+    assert any(line["status"] == "red" and line["remedy"] for line in lines)
+
+
+def test_a_prefect_server_that_does_not_answer_is_told(
+    tenants: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+
+    assert run("connect", "contoso") == 1
+    assert "No Prefect server answers at http://127.0.0.1:9/api" in capsys.readouterr().err
+
+
+def test_deploying_a_folder_that_is_not_there_changes_nothing(
+    tenants: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("deploy", "--tenants", str(tenants / "elsewhere")) == 1
+    assert "There is no folder" in capsys.readouterr().err

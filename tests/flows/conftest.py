@@ -1,0 +1,5 @@
+"""Fixtures of the flows' tests."""
+
+from tests.flows.sandboxes import contoso
+
+__all__ = ["contoso"]
