@@ -25,12 +25,15 @@ FORM = "application/x-www-form-urlencoded"
 
 @dataclass
 class Call:
-    """A call that has passed the gate. ``path`` holds what the path's placeholders matched."""
+    """A call that has passed the gate. ``path`` holds what the path's placeholders matched, ``rows`` the ``input`` of a
+    query that came as JSON."""
 
     request: Request
     path: dict[str, str]
     body: bytes = b""
     parameters: dict[str, list[str]] = field(default_factory=dict)
+    method: str = "GET"
+    rows: list[Any] = field(default_factory=list)
 
     def text(self, name: str) -> str | None:
         """A parameter's first value; None when it is absent or empty."""
@@ -57,6 +60,16 @@ class Call:
         if not isinstance(members, dict):
             raise MarketoError(609)
         return members
+
+    def read_query(self) -> None:
+        """Take a query's parameters and rows from the JSON body."""
+        members = self.json()
+        for name, value in members.items():
+            if name == "input":
+                self.rows = self.input(members)
+            elif value is not None:
+                listed = value if isinstance(value, list) else [value]
+                self.parameters.setdefault(name, [str(each) for each in listed])
 
     def input(self, members: dict[str, Any], *, most: int = PAGE) -> list[Any]:
         """``input``: a list of 1 to ``most`` records."""

@@ -17,7 +17,8 @@ CREATE TABLE IF NOT EXISTS fields (
     UNIQUE (target, name)
 );
 CREATE TABLE IF NOT EXISTS people (
-    id INTEGER PRIMARY KEY, created_at TEXT NOT NULL, updated_at TEXT NOT NULL, body TEXT NOT NULL
+    id INTEGER PRIMARY KEY, created_at TEXT NOT NULL, updated_at TEXT NOT NULL, body TEXT NOT NULL,
+    touched_at TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS companies (
     id INTEGER PRIMARY KEY, created_at TEXT NOT NULL, updated_at TEXT NOT NULL, body TEXT NOT NULL,
@@ -32,7 +33,28 @@ CREATE TABLE IF NOT EXISTS imports (
     id INTEGER PRIMARY KEY, created REAL NOT NULL, status TEXT NOT NULL, format TEXT NOT NULL,
     lookup_field TEXT NOT NULL, file BLOB, processed INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,
     warned INTEGER NOT NULL DEFAULT 0, message TEXT NOT NULL DEFAULT '', failures TEXT NOT NULL DEFAULT '',
-    warnings TEXT NOT NULL DEFAULT ''
+    warnings TEXT NOT NULL DEFAULT '', object TEXT, list INTEGER, partition INTEGER, started REAL, finished REAL
+);
+CREATE TABLE IF NOT EXISTS records (
+    id INTEGER PRIMARY KEY, kind TEXT NOT NULL, guid TEXT NOT NULL UNIQUE, key TEXT NOT NULL COLLATE NOCASE,
+    created_at TEXT NOT NULL, updated_at TEXT NOT NULL, body TEXT NOT NULL, UNIQUE (kind, key)
+);
+CREATE TABLE IF NOT EXISTS custom_types (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL COLLATE NOCASE UNIQUE, definition TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS lists (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL COLLATE NOCASE UNIQUE, description TEXT, created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS members (list INTEGER, lead INTEGER, PRIMARY KEY (list, lead)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS members_by_lead ON members (lead);
+CREATE TABLE IF NOT EXISTS activities (
+    at INTEGER, id INTEGER, type INTEGER NOT NULL, lead INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (at, id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS exports (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, user TEXT NOT NULL, status TEXT NOT NULL,
+    request TEXT NOT NULL, format TEXT NOT NULL, created REAL NOT NULL, queued REAL, started REAL, finished REAL,
+    records INTEGER, size INTEGER, checksum TEXT, error TEXT
 );
 CREATE TABLE IF NOT EXISTS usage (day TEXT, user TEXT, count INTEGER, PRIMARY KEY (day, user)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS errors (day TEXT, code TEXT, count INTEGER, PRIMARY KEY (day, code)) WITHOUT ROWID;

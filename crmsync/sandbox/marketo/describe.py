@@ -1,7 +1,8 @@
-"""What describe answers: people in both shapes, companies and sales persons in one.
+"""What describe answers: people in both shapes, companies and sales persons in one, custom objects in two.
 
-"Leads" (Describe), "Companies", "Sales Persons". ``crmManaged`` is true for what a native CRM sync owns, while one
-is on.
+"Leads" (Describe), "Companies", "Sales Persons", "Custom Objects". The schema calls name a custom object ``apiName``,
+the record calls ``name``; a draft that was never approved has no id field and no times. ``crmManaged`` is true for what
+a native CRM sync owns, while one is on.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from crmsync.sandbox.marketo.call import Call
+from crmsync.sandbox.marketo.custom_types import CustomType, Version, VersionFields, searchable
 from crmsync.sandbox.marketo.envelope import Answer
 from crmsync.sandbox.marketo.fields import Field
 from crmsync.sandbox.marketo.objects import Kind
+from crmsync.sandbox.marketo.record_kinds import GUID
 
 if TYPE_CHECKING:
     from crmsync.sandbox.marketo.service import Marketo
@@ -44,7 +47,7 @@ def describe_object(kind: Kind) -> Callable[[Marketo, Call], Awaitable[Answer]]:
             "idField": "id",
             "dedupeFields": [kind.key],
             "searchableFields": [[field.name] for field in fields if field.standard_key],
-            "fields": [_object_shape(field) for field in fields],
+            "fields": [object_shape(field) for field in fields],
         }
         return Answer([members])
 
@@ -61,10 +64,11 @@ def _first_shape(field: Field) -> dict[str, Any]:
 
 
 def _second_shape(field: Field, *, native: bool) -> dict[str, Any]:
-    return {**_object_shape(field), "crmManaged": native and field.crm}
+    return {**object_shape(field), "crmManaged": native and field.crm}
 
 
-def _object_shape(field: Field) -> dict[str, Any]:
+def object_shape(field: Field) -> dict[str, Any]:
+    """A field as describe shows it for everything but people."""
     return {
         "name": field.name,
         "displayName": field.display_name,
@@ -76,3 +80,57 @@ def _object_shape(field: Field) -> dict[str, Any]:
 
 def _length(field: Field) -> dict[str, Any]:
     return {} if field.length is None else {"length": field.length}
+
+
+def type_shape(found: CustomType, version: Version) -> dict[str, Any]:
+    """A version of a custom object type, as the schema calls show it."""
+    unapproved = found.approved is None
+    return {
+        "state": found.state,
+        "version": "approved" if version is found.approved else "draft",
+        "displayName": version.display_name,
+        "pluralName": version.plural_name or version.display_name,
+        "description": version.description,
+        "apiName": found.name,
+        "idField": None if unapproved else GUID,
+        "createdAt": None if unapproved else found.created_at,
+        "updatedAt": None if unapproved else found.updated_at,
+        **_links_and_keys(version),
+        "fields": _custom_fields(version),
+    }
+
+
+def custom_object_shape(found: CustomType, *, fields: bool) -> dict[str, Any]:
+    """The approved version, as the record calls show it."""
+    assert found.approved is not None
+    members = {
+        "name": found.name,
+        "displayName": found.approved.display_name,
+        "description": found.approved.description,
+        "createdAt": found.created_at,
+        "updatedAt": found.updated_at,
+        "idField": GUID,
+        **_links_and_keys(found.approved),
+    }
+    return members | ({"fields": _custom_fields(found.approved)} if fields else {})
+
+
+def _links_and_keys(version: Version) -> dict[str, Any]:
+    standard = {"lead": "Lead", "company": "Company"}
+    relationships = [
+        {
+            "field": link.name,
+            "type": "child",
+            "relatedTo": {"name": standard.get(str(link.parent), link.parent), "field": link.parent_field},
+        }
+        for link in version.links
+    ]
+    return {
+        "dedupeFields": list(version.key),
+        "searchableFields": [list(names) for names in searchable(version)] if version.fields else [[]],
+        "relationships": relationships,
+    }
+
+
+def _custom_fields(version: Version) -> list[dict[str, Any]]:
+    return [object_shape(each) | {"crmManaged": False} for each in VersionFields(version, None)]

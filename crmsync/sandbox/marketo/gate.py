@@ -72,7 +72,7 @@ class Gate:
         held = self._marketo.subscription.permissions
         if endpoint.permissions and held.isdisjoint(endpoint.permissions):
             raise MarketoError(603)
-        call = await _read(request, endpoint, path)
+        call = await _read(request, endpoint, path, method)
         try:
             answer = await endpoint.handler(self._marketo, call)
         except (MarketoError, HttpError, ClientDisconnect):
@@ -97,8 +97,9 @@ def _method(request: Request, endpoints: dict[str, Endpoint]) -> str:
     return method
 
 
-async def _read(request: Request, endpoint: Endpoint, path: dict[str, str]) -> Call:
-    call = Call(request, path, await read_body(request, endpoint.most_bytes), query_parameters(request))
+async def _read(request: Request, endpoint: Endpoint, path: dict[str, str], method: str) -> Call:
+    body = await read_body(request, endpoint.most_bytes)
+    call = Call(request, path, body, query_parameters(request), method)
     kind = content_type(request)
     if endpoint.body == "json":
         if kind != "application/json" and (call.body or not call.parameters):
@@ -106,9 +107,17 @@ async def _read(request: Request, endpoint: Endpoint, path: dict[str, str]) -> C
     elif endpoint.body == "multipart":
         if kind != "multipart/form-data":
             raise MarketoError(612)
-    elif request.method == "POST" and call.body:
-        _add_form(call, kind)
+    elif method == "GET" and request.method == "POST" and call.body:
+        _add_query(call, endpoint, kind)
     return call
+
+
+def _add_query(call: Call, endpoint: Endpoint, kind: str) -> None:
+    """The query that stands in the body of a POST: as JSON where there are compound keys, else as a form."""
+    if endpoint.body == "none" or kind != "application/json":
+        _add_form(call, kind)
+    elif endpoint.body == "query":
+        call.read_query()
 
 
 def _add_form(call: Call, kind: str) -> None:

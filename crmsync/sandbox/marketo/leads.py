@@ -1,4 +1,4 @@
-"""The calls on people: read one, query, sync, delete, partitions.
+"""The calls on people: read one, query, sync, delete.
 
 "Leads". Level and code of an unknown id (1004) and of a page token that is not one (1003) are assumed.
 """
@@ -14,8 +14,10 @@ from crmsync.sandbox.marketo.envelope import Answer
 from crmsync.sandbox.marketo.errors import MarketoError
 from crmsync.sandbox.marketo.fields import Field, FieldTable
 from crmsync.sandbox.marketo.paging import page_after, page_token
+from crmsync.sandbox.marketo.partitions import partition_id
 from crmsync.sandbox.marketo.person_rules import PersonRules, check_links
-from crmsync.sandbox.marketo.person_writer import Outcome, PersonWriter
+from crmsync.sandbox.marketo.person_writer import Outcome
+from crmsync.sandbox.marketo.removal import remove
 from crmsync.sandbox.marketo.values import whole_number
 
 if TYPE_CHECKING:
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 ACTIONS = ("createOrUpdate", "createOnly", "updateOnly", "createDuplicate")
 DEFAULT_FIELDS = ("id", "email", "updatedAt", "createdAt", "firstName", "lastName")
 MOST_MATCHES = 1000
-DEFAULT_PARTITION = "Default"
 CHUNK = 100
 
 
@@ -72,12 +73,12 @@ async def sync_leads(marketo: Marketo, call: Call) -> Answer:
     if action not in ACTIONS:
         raise MarketoError(1003, f"Invalid value '{action}' for action")
     lookup = lookup_field(marketo.person_fields, members.get("lookupField") or "email")
-    _check_partition(members.get("partitionName"), action)
+    partition = _partition(marketo, members.get("partitionName"), action)
     records = call.input(members)
     rules = PersonRules(marketo.person_fields, marketo.switches, action=action, lookup=lookup)
     prepared = [rules.read(record) for record in records]
     check_links(prepared, marketo.companies, marketo.sales_persons, marketo.switches)
-    writer = PersonWriter(marketo.people, marketo.switches, action=action, lookup=lookup)
+    writer = marketo.person_writer(action, lookup, partition)
     writer.find([each.key for each in prepared if each.key is not None and each.refusal is None])
     await marketo.work("write", len(records))
     outcomes: list[Outcome] = []
@@ -94,18 +95,12 @@ def _result(outcome: Outcome) -> dict[str, Any]:
     return {"id": outcome[1], "status": outcome[0]}
 
 
-def _check_partition(name: object, action: str) -> None:
+def _partition(marketo: Marketo, name: object, action: str) -> int | None:
     if name is None or name == "":
-        return
+        return None
     if action not in ("createOnly", "createOrUpdate"):
         raise MarketoError(1003, f"partitionName is not allowed with action '{action}'")
-    check_partition_name(name)
-
-
-def check_partition_name(name: object) -> None:
-    """There is one partition, Default."""
-    if name != DEFAULT_PARTITION:
-        raise MarketoError(1008, name)
+    return partition_id(marketo.switches, name)
 
 
 async def delete_leads(marketo: Marketo, call: Call) -> Answer:
@@ -119,8 +114,9 @@ async def delete_leads(marketo: Marketo, call: Call) -> Answer:
     await marketo.work("write", len(records))
     ids = [_lead_id(record) for record in records]
     with marketo.database.transaction():
-        there = set(marketo.people.load({number for number in ids if number is not None}))
-        marketo.people.delete(there)
+        people = marketo.people.load(dict.fromkeys(number for number in ids if number is not None))
+        remove(marketo, list(people.values()))
+    there = set(people)
     return Answer([_deleted(number, there) for number in ids])
 
 
@@ -134,11 +130,6 @@ def _deleted(number: int | None, there: set[int]) -> dict[str, Any]:
         return {"id": number, "status": "deleted"}
     skipped: dict[str, Any] = {"status": "skipped", "reasons": [MarketoError(1004).as_dict()]}
     return skipped if number is None else {"id": number, **skipped}
-
-
-async def partitions(marketo: Marketo, call: Call) -> Answer:
-    """``GET /rest/v1/leads/partitions.json``."""
-    return Answer([{"id": 1, "name": DEFAULT_PARTITION}])
 
 
 def lookup_field(fields: FieldTable, name: object) -> Field:

@@ -14,9 +14,10 @@ from crmsync.sandbox.marketo.call import Call
 from crmsync.sandbox.marketo.envelope import Answer
 from crmsync.sandbox.marketo.errors import MarketoError
 from crmsync.sandbox.marketo.leads import filter_values, requested_fields
-from crmsync.sandbox.marketo.object_writer import ObjectWriter, delete_one
+from crmsync.sandbox.marketo.object_writer import ObjectWriter, delete_one, log_company_changes
 from crmsync.sandbox.marketo.objects import Kind, ObjectStore, Stored
 from crmsync.sandbox.marketo.paging import page_after, page_token
+from crmsync.sandbox.marketo.people import COMPANY_KEY
 
 if TYPE_CHECKING:
     from crmsync.sandbox.marketo.service import Marketo
@@ -64,14 +65,16 @@ def sync(kind: Kind) -> Handler:
     async def handler(marketo: Marketo, call: Call) -> Answer:
         check_native_sync(marketo)
         members = call.json()
-        action = _choice(members, "action", ACTIONS)
-        by_id = _choice(members, "dedupeBy", KEYS) == "idField"
+        action = choice(members, "action", ACTIONS)
+        by_id = choice(members, "dedupeBy", KEYS) == "idField"
         if by_id and action == "createOnly":
             raise MarketoError(1003, "dedupeBy 'idField' is not allowed with action 'createOnly'")
         records = call.input(members)
         writer = ObjectWriter(marketo, kind, action=action, by_id=by_id)
         with marketo.database.transaction():
             result = [writer.write(seq, record) for seq, record in enumerate(records)]
+            if kind.key == COMPANY_KEY:
+                log_company_changes(marketo, writer)
         await marketo.work("write", len(records))
         return Answer(result)
 
@@ -84,7 +87,7 @@ def delete(kind: Kind) -> Handler:
     async def handler(marketo: Marketo, call: Call) -> Answer:
         check_native_sync(marketo)
         members = call.json()
-        by_id = _choice(members, "deleteBy", KEYS) == "idField"
+        by_id = choice(members, "deleteBy", KEYS) == "idField"
         records = call.input(members)
         with marketo.database.transaction():
             result = [_deleted(marketo, kind, seq, record, by_id=by_id) for seq, record in enumerate(records)]
@@ -121,7 +124,8 @@ def find_one(store: ObjectStore, record: Any, *, by_id: bool) -> Stored | None:
     return found[0] if found else None
 
 
-def _choice(members: dict[str, Any], name: str, choices: tuple[str, ...]) -> str:
+def choice(members: dict[str, Any], name: str, choices: tuple[str, ...]) -> str:
+    """One of the words that a member may be; the first one when it is absent."""
     value = members.get(name) or choices[0]
     if value not in choices:
         raise MarketoError(1003, f"Invalid value '{value}' for {name}")

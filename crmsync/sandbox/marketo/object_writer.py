@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from crmsync.sandbox.marketo.activities import changed
 from crmsync.sandbox.marketo.errors import MarketoError
 from crmsync.sandbox.marketo.objects import Kind, Stored
 from crmsync.sandbox.marketo.people import OWNER_KEY
+from crmsync.sandbox.marketo.record_kinds import OPPORTUNITY
 from crmsync.sandbox.marketo.values import INT64
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ class ObjectWriter:
         self._by_id = by_id
         self._moment = marketo.moment()
         self._seen: set[str] = set()
+        self.changes: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
 
     def write(self, seq: int, record: Any) -> dict[str, Any]:
         """The result of one record."""
@@ -102,12 +105,22 @@ class ObjectWriter:
             raise MarketoError(1013, f"{OWNER_KEY} '{owner}' not found")
 
     def _update(self, stored: Stored, values: dict[str, Any]) -> None:
-        changed = {name: value for name, value in values.items() if stored.body.get(name) != value}
-        if not changed:
+        new = {name: value for name, value in values.items() if stored.body.get(name) != value}
+        if not new:
             return
-        stored.body = {n: v for n, v in (stored.body | changed).items() if v is not None}
+        self.changes.append((stored.key, dict(stored.body), new))
+        stored.body = {n: v for n, v in (stored.body | new).items() if v is not None}
         stored.updated_at = self._moment
         self._store.update(stored)
+
+
+def log_company_changes(marketo: Marketo, writer: ObjectWriter) -> None:
+    """Changes of a company's fields are logged on its people; inside a transaction."""
+    for key, before, after in writer.changes:
+        fields = [field for name in after if (field := marketo.person_fields.get(name)) and field.company]
+        changes = [(field.id, before.get(field.name), after[field.name]) for field in fields]
+        if changes:
+            marketo.activities.add([changed(lead, changes) for lead in marketo.people.of_company(key)])
 
 
 def _whole(value: Any) -> int:
@@ -125,6 +138,8 @@ def delete_one(marketo: Marketo, kind: Kind, stored: Stored) -> None:
         refuses = marketo.switches.on("company_with_people", "refuse")
         if refuses and marketo.people.anyone_with(kind.key, stored.key):
             raise MarketoError(1022)
+        if marketo.records.any_with(OPPORTUNITY, kind.key, stored.key):
+            raise MarketoError(1022)
         _remember_owner(marketo, stored)
     marketo.objects[kind.target].delete(stored)
 
@@ -134,6 +149,7 @@ def _owner_in_use(marketo: Marketo, key: str) -> bool:
     return (
         marketo.people.anyone_with(OWNER_KEY, key)
         or marketo.companies.any_with(OWNER_KEY, key)
+        or marketo.records.any_with(OPPORTUNITY, OWNER_KEY, key)
         or marketo.database.connection.execute(statement, (key,)).fetchone() is not None
     )
 

@@ -1,13 +1,14 @@
 """People as they are stored: lookups by any key, reading with what they inherit from their company, writing.
 
-A person linked to a company has the company's values in the company's fields: "Companies", first paragraph. Keys are
-compared without regard to case, which is an assumption and a switch.
+``touched_at`` is the last change of any field, which bulk extract asks for; ``updated_at`` moves on standard fields
+only. A person linked to a company has the company's values in the company's fields: "Companies", first paragraph. Keys
+are compared without regard to case, which is an assumption and a switch.
 """
 
 # ruff: noqa: S608 (tables and columns are names of this program and of checked fields, values are bound)
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from crmsync.sandbox.marketo.switches import Switches
 
 CHUNK = 300
 PARTITION = 1
+PARTITION_FIELD = "leadPartitionId"
 COMPANY_KEY = "externalCompanyId"
 OWNER_KEY = "externalSalesPersonId"
 
@@ -48,29 +50,29 @@ class People:
         self._switches = switches
         self.fields = fields
 
-    def fold(self, key: Key) -> Key:
-        """A key in the form in which keys are compared."""
-        return key.lower() if isinstance(key, str) and not self._switches.on("key_case", "sensitive") else key
+    def folding(self) -> Callable[[Key], Key]:
+        """What brings a key into the form in which keys are compared now."""
+        return _same if self._switches.on("key_case", "sensitive") else _lower
 
     def find(self, lookup: Field, keys: Sequence[Key]) -> dict[Key, list[int]]:
         """Ids by folded key; a key that nobody has is absent."""
         found: dict[Key, list[int]] = {}
+        fold = self.folding()
         for start in range(0, len(keys), CHUNK):
             chunk = keys[start : start + CHUNK]
             column = self._column(lookup)
             statement = f"SELECT {column}, id FROM people WHERE {column} IN ({marks(chunk)}) ORDER BY id"
-            wanted = {self.fold(key) for key in chunk}
+            wanted = {fold(key) for key in chunk}
             for key, number in self._connection.execute(statement, tuple(chunk)):
-                if (folded := self.fold(key)) in wanted:
+                if (folded := fold(key)) in wanted:
                     found.setdefault(folded, []).append(number)
         return found
 
     def in_partition(self, numbers: Sequence[int], most: int) -> list[int]:
-        """The first people of those partitions; there is only the default one."""
-        if PARTITION not in numbers:
-            return []
-        rows = self._connection.execute("SELECT id FROM people ORDER BY id LIMIT ?", (most,))
-        return [number for (number,) in rows]
+        """The first people of those partitions."""
+        column = f"coalesce(json_extract(body, '$.{PARTITION_FIELD}'), {PARTITION})"
+        statement = f"SELECT id FROM people WHERE {column} IN ({marks(numbers)}) ORDER BY id LIMIT ?"
+        return [number for (number,) in self._connection.execute(statement, (*numbers, most))]
 
     def load(self, ids: Iterable[int]) -> dict[int, Person]:
         """People by id; who does not exist is absent."""
@@ -96,16 +98,29 @@ class People:
         """Ids for new people; inside a transaction."""
         return self._database.take_numbers("people", count)
 
-    def save(self, people: Iterable[Person]) -> None:
-        """Write what is new or changed; inside a transaction."""
+    def save(self, people: Iterable[Person], moment: str) -> None:
+        """Write what is new or changed, and that it was touched now; inside a transaction."""
         new, changed = [], []
         for person in people:
             if person.new:
-                new.append((person.id, person.created_at, person.updated_at, orjson.dumps(person.body).decode()))
+                body = orjson.dumps(person.body).decode()
+                new.append((person.id, person.created_at, person.updated_at, body, moment))
             elif person.changed:
-                changed.append((person.updated_at, orjson.dumps(person.body).decode(), person.id))
-        self._connection.executemany("INSERT INTO people VALUES (?, ?, ?, ?)", new)
-        self._connection.executemany("UPDATE people SET updated_at = ?, body = ? WHERE id = ?", changed)
+                changed.append((person.updated_at, orjson.dumps(person.body).decode(), moment, person.id))
+        self._connection.executemany("INSERT INTO people VALUES (?, ?, ?, ?, ?)", new)
+        statement = "UPDATE people SET updated_at = ?, body = ?, touched_at = ? WHERE id = ?"
+        self._connection.executemany(statement, changed)
+
+    def page(self, condition: str, values: Sequence[Any], after: int, most: int) -> list[int]:
+        """The next people, by id, for whom an SQL condition holds."""
+        statement = f"SELECT id FROM people WHERE id > ? AND ({condition}) ORDER BY id LIMIT ?"
+        return [number for (number,) in self._connection.execute(statement, (after, *values, most))]
+
+    def of_company(self, key: str) -> list[int]:
+        """Who is in the company of that key."""
+        column = self._database.indexed("people", COMPANY_KEY)
+        rows = self._connection.execute(f"SELECT id FROM people WHERE {column} = ? ORDER BY id", (key,))
+        return [number for (number,) in rows]
 
     def delete(self, ids: Iterable[int]) -> None:
         """Delete for good; the ids are never given again."""
@@ -125,12 +140,20 @@ class People:
         return {key: company.body for key, company in self._companies.by_keys(sorted(keys)).items()}
 
 
+def _same(key: Key) -> Key:
+    return key
+
+
+def _lower(key: Key) -> Key:
+    return key.lower() if isinstance(key, str) else key
+
+
 def _answer(
     person: Person, empty: dict[str, Any], inherited: dict[str, dict[str, Any]], fields: FieldTable
 ) -> dict[str, Any]:
     body = person.body
     own = {"id": person.id, "createdAt": person.created_at, "updatedAt": person.updated_at}
-    own["leadPartitionId"] = PARTITION
+    own[PARTITION_FIELD] = body.get(PARTITION_FIELD, PARTITION)
     company = inherited.get(str(body.get(COMPANY_KEY)).lower(), {}) if COMPANY_KEY in body else None
     record: dict[str, Any] = {"id": person.id}
     for name, nothing in empty.items():

@@ -1,4 +1,4 @@
-"""The subscription at work: its stores, its queue, its clock, and how long things take.
+"""The subscription at work: its stores, its queues, its clock, and how long things take.
 
 Latency "typical" is what Marketo's users report for calls of this size, so that overlaps and queues are seen; "none"
 still lets other calls in between the looking up and the writing.
@@ -9,20 +9,41 @@ from __future__ import annotations
 import asyncio
 
 from crmsync.sandbox.core import Subscription
+from crmsync.sandbox.marketo.activities import Activities
+from crmsync.sandbox.marketo.custom_types import CustomTypes
 from crmsync.sandbox.marketo.database import Database
+from crmsync.sandbox.marketo.exports import Exports
 from crmsync.sandbox.marketo.fields import Field, FieldTable, new_field
 from crmsync.sandbox.marketo.imports import Imports
+from crmsync.sandbox.marketo.lists import Lists, StaticList
 from crmsync.sandbox.marketo.objects import COMPANY, SALES_PERSON, ObjectStore
 from crmsync.sandbox.marketo.people import People
+from crmsync.sandbox.marketo.person_writer import PersonWriter
 from crmsync.sandbox.marketo.quota import Quota
+from crmsync.sandbox.marketo.record_kinds import RecordKind, opportunity_kind, role_kind
+from crmsync.sandbox.marketo.records import Records
 from crmsync.sandbox.marketo.standard import FIELDS
 from crmsync.sandbox.marketo.switches import Switches
 from crmsync.sandbox.marketo.tokens import Tokens
 from crmsync.sandbox.marketo.values import format_datetime
 
 SECONDS: dict[str, dict[str, tuple[float, float]]] = {
-    "none": {"read": (0.0, 0.0), "write": (0.005, 0.0), "import wait": (0.0, 0.0), "import": (0.0, 0.0)},
-    "typical": {"read": (0.15, 0.0), "write": (0.3, 0.003), "import wait": (2.0, 0.0), "import": (1.0, 0.0)},
+    "none": {
+        "read": (0.0, 0.0),
+        "write": (0.005, 0.0),
+        "import wait": (0.0, 0.0),
+        "import": (0.0, 0.0),
+        "export wait": (0.0, 0.0),
+        "export": (0.0, 0.0),
+    },
+    "typical": {
+        "read": (0.15, 0.0),
+        "write": (0.3, 0.003),
+        "import wait": (2.0, 0.0),
+        "import": (1.0, 0.0),
+        "export wait": (5.0, 0.0),
+        "export": (2.0, 0.0),
+    },
 }
 """By latency and kind of work: seconds for the call, and for each of its records."""
 
@@ -42,7 +63,13 @@ class Marketo:
         self.people = People(self.database, self.person_fields, self.companies, self.switches)
         self.tokens = Tokens(subscription.clock)
         self.quota = Quota(subscription, self.database, self.switches)
+        self.activities = Activities(self.database, subscription.clock)
+        self.activity_pages = 0
+        self.lists = Lists(self.database, self.activities)
+        self.records = Records(self.database)
+        self.custom_types = CustomTypes(self.database, self.switches)
         self.imports = Imports(self)
+        self.exports = Exports(self)
         self._closed = False
 
     def moment(self) -> str:
@@ -54,13 +81,32 @@ class Marketo:
         call, record = SECONDS[self.subscription.limits.latency][kind]
         await asyncio.sleep(call + record * records)
 
+    def opportunity_kind(self) -> RecordKind:
+        """Opportunities, with what administrators added."""
+        return opportunity_kind(self.fields["opportunity"])
+
+    def role_kind(self) -> RecordKind:
+        """Opportunity roles."""
+        return role_kind(self.fields["opportunity_role"])
+
+    def person_writer(self, action: str, lookup: Field, partition: int | None = None) -> PersonWriter:
+        """A writer for one call or one import job."""
+        return PersonWriter(
+            self.people, self.activities, self.switches, action=action, lookup=lookup, partition=partition
+        )
+
+    def add_list(self, name: str, description: str | None = None) -> StaticList:
+        """A static list made by hand by an administrator."""
+        return self.lists.add(name, description, self.moment())
+
     def add_field(self, target: str, name: str, display_name: str, data_type: str) -> Field:
-        """A custom field made by hand by an administrator, on people ("person") or companies ("company")."""
+        """A custom field made by hand by an administrator, on people, companies or opportunities."""
         return self.fields[target].add(new_field(name, display_name, data_type))
 
     async def close(self) -> None:
-        """Stop the imports and close the file; a second time does nothing."""
+        """Stop imports and extracts and close the file; a second time does nothing."""
         if not self._closed:
             self._closed = True
             await self.imports.close()
+            await self.exports.close()
             self.database.close()

@@ -5,8 +5,9 @@ person is linked, ``k`` may be looked up by, ``m`` owned by a native CRM sync wh
 the administrator, ``s`` absent from SOAP.
 
 Names: "Standard Fields", "Leads" (filter types), "Companies", "Sales Persons"; types and lengths as the samples of
-"Leads" and "Companies" show them, and otherwise as the description reads. The native CRM sync's share is "Default
-Dynamics Field Mapping". Hand-made fields are ours.
+"Leads" and "Companies" show them, and otherwise as the description reads. Names of opportunity fields beyond the
+samples of "Opportunities" (closeDate, isClosed, isWon, probability and others) are assumed. The native CRM sync's share
+is "Default Dynamics Field Mapping". Hand-made fields are ours.
 """
 
 from __future__ import annotations
@@ -122,5 +123,51 @@ phone|Phone|string|
 title|Title|string|
 """
 
-FIELDS: dict[str, str] = {"person": PEOPLE, "company": COMPANIES, "sales_person": SALES_PERSONS}
+OPPORTUNITIES = """
+marketoGUID|Marketo GUID|string:36|rk
+createdAt|Created At|datetime|r
+updatedAt|Updated At|datetime|r
+externalOpportunityId|External Opportunity Id|string:50|rk
+name|Name|string|
+description|Description|string:2000|
+type|Type|string|
+stage|Stage|string|
+amount|Amount|currency|
+closeDate|Close Date|date|
+expectedRevenue|Expected Revenue|currency|
+externalCompanyId|External Company Id|string:100|
+externalCreatedDate|External Created Date|datetime|
+externalSalesPersonId|External Sales Person Id|string|
+fiscal|Fiscal|string|
+fiscalQuarter|Fiscal Quarter|string|
+fiscalYear|Fiscal Year|string|
+forecastCategoryName|Forecast Category Name|string|
+isClosed|Is Closed|boolean|
+isWon|Is Won|boolean|
+lastActivityDate|Last Activity Date|date|
+leadSource|Lead Source|string|
+nextStep|Next Step|string|
+probability|Probability|integer|
+quantity|Quantity|float|
+source|Source|string|a
+"""
+
+ROLES = """
+marketoGUID|Marketo GUID|string:36|rk
+createdAt|Created At|datetime|r
+updatedAt|Updated At|datetime|r
+externalOpportunityId|External Opportunity Id|string:50|rk
+leadId|Lead Id|integer|rk
+role|Role|string:50|rk
+isPrimary|Is Primary|boolean|
+externalCreatedDate|External Created Date|datetime|
+"""
+
+FIELDS: dict[str, str] = {
+    "person": PEOPLE,
+    "company": COMPANIES,
+    "sales_person": SALES_PERSONS,
+    "opportunity": OPPORTUNITIES,
+    "opportunity_role": ROLES,
+}
 """The tables by what they belong to."""

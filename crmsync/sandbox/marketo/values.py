@@ -3,7 +3,8 @@
 A check returns what is stored or raises 1001. Empty is decided before: null and "" never reach a check.
 
 "Field Types" gives the formats; the 32-bit float of currency and float and the 64-bit integers were observed by third
-parties. A text area holds 30,000 bytes of UTF-8. Too long is refused or cut: a switch.
+parties. A text area of a person holds 30,000
+bytes of UTF-8, one of a custom object 2,000 characters. Too long is refused or cut: a switch.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def _refuse(value: object, data_type: str) -> Any:
 
 
 def _string(data_type: str, length: int | None, cut: Callable[[], bool]) -> Check:
-    if data_type == "text":
+    if data_type == "text" and length is None:
         return _long_text(cut)
     longest = length or 255
 

@@ -1,22 +1,39 @@
-"""One Marketo subscription in memory of a test, and a signed-in client."""
+"""One Marketo subscription in memory of a test, and a signed-in client; and a whole sandbox for an outside client."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from marketorestpython.client import MarketoClient
 
 from crmsync.sandbox.core import PERMISSIONS, Clock, Limits, Subscription
 from crmsync.sandbox.marketo.app import marketo_app
+from crmsync.sandbox.options import Counts, SandboxOptions
+from crmsync.sandbox.readyfile import Ready
+from crmsync.sandbox.server import SandboxThread
 
 BASE = "https://marketo.test"
 IDENTITY = "/identity/oauth/token"
+
+Call = Callable[..., Any]
+CAR = [
+    {"name": "vin", "displayName": "VIN", "dataType": "string", "isDedupeField": True},
+    {"name": "model", "displayName": "Model", "dataType": "string"},
+    {
+        "name": "leadId",
+        "displayName": "Lead Id",
+        "dataType": "link",
+        "relatedTo": {"name": "lead", "field": "id"},
+    },
+]
 
 
 @pytest.fixture
@@ -118,3 +135,47 @@ def credentials(**changed: str) -> dict[str, str]:
         "client_secret": "secret-1",
         **changed,
     }
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ready]:
+    options = SandboxOptions(counts=Counts(0, 0, 0), ready_file=tmp_path_factory.mktemp("box") / "ready.json")
+    with SandboxThread(options) as ready, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("REQUESTS_CA_BUNDLE", str(ready.ca_file))
+        environment.setenv("NO_PROXY", "localhost,127.0.0.1")
+        yield ready
+
+
+@pytest.fixture(scope="module")
+def admin(ready: Ready) -> Iterator[httpx.Client]:
+    context = ssl.create_default_context(cafile=ready.ca_file)
+    with httpx.Client(verify=context, trust_env=False, base_url=ready.admin_url) as admin:
+        yield admin
+
+
+@pytest.fixture(scope="module")
+def client(ready: Ready) -> MarketoClient:
+    subscription = ready.tenants["contoso"].subscription
+    client = MarketoClient(subscription.munchkin_id, subscription.client_id, subscription.client_secret)
+    client.host = subscription.base_url
+    return client
+
+
+@pytest.fixture(scope="module")
+def call(client: MarketoClient) -> Call:
+    """A call by its name, as the client's own documentation makes it."""
+
+    def execute(method: str, **arguments: Any) -> Any:
+        return client.execute(method=method, **arguments)
+
+    return execute
+
+
+@pytest.fixture(scope="module")
+def car(call: Call) -> str:
+    """A custom object type, made, filled with fields and approved by the client."""
+    assert call("create_update_custom_object_type", apiName="car", displayName="Car", action="createOnly") == []
+    assert call("add_field_custom_object_type", apiName="car", fields=CAR) == []
+    assert call("describe_custom_object_type", apiName="car")[0]["state"] == "draft"
+    assert call("approve_custom_object_type", apiName="car") == []
+    return "car"
