@@ -41,6 +41,7 @@ def sandbox(
     data: Path | None = None,
     ready_file: Path | None = None,
     state: Path | None = None,
+    unprepared: bool = False,
 ) -> int:
     """Run a sandbox: Dynamics 365, Entra ID, Marketo and a mail server, on this machine only.
 
@@ -84,6 +85,9 @@ def sandbox(
         Written when everything is served: JSON with every address, id and secret a client needs.
     state
         Keep the databases in this folder; started with it again, the sandbox goes on where it ended.
+    unprepared
+        Start with organizations in which nothing is prepared: no sync user, no security role, no new_synctomkto
+        columns, change tracking off.
     """
     from crmsync.sandbox.core import Limits
     from crmsync.sandbox.options import Counts, OptionsWrong, SandboxOptions
@@ -99,6 +103,7 @@ def sandbox(
             data=data,
             ready_file=ready_file,
             state=state,
+            unprepared=unprepared,
         )
         asyncio.run(_serve(options, console))
     except _Stopped:

@@ -17,9 +17,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Mount, Route
 
-from crmsync.sandbox.admin_forms import AdminWrong, AppChange, ClockChange, NewField, SwitchChange, read_form
+from crmsync.sandbox.admin_forms import AdminWrong, AppChange, ClockChange, NewField, NewList, SwitchChange, read_form
 from crmsync.sandbox.admin_guide import guide
 from crmsync.sandbox.core import PERMISSIONS, AppRegistration, Clock, RegisteredCertificate
+from crmsync.sandbox.dataverse.switches import SWITCHES as DYNAMICS_SWITCHES
 from crmsync.sandbox.faults import FaultRule
 from crmsync.sandbox.frontdoor import Desk
 from crmsync.sandbox.marketo.service import Marketo
@@ -53,6 +54,8 @@ class Administration:
             Route("/apps", self._apps_page, methods=["GET"]),
             Route("/apps", self._set_app, methods=["POST"]),
             Route("/fields", self._add_field, methods=["POST"]),
+            Route("/lists", self._lists_page, methods=["GET"]),
+            Route("/lists", self._add_list, methods=["POST"]),
             Route("/requests", self._requests_page, methods=["GET"]),
             Route("/requests", self._reset_requests, methods=["DELETE"]),
         ]
@@ -112,7 +115,9 @@ class Administration:
             subscription.permissions.update(change.permissions)
         if change.native_sync is not None:
             subscription.native_sync = change.native_sync
-        subscription.switches.update(others)
+        for name, value in others.items():
+            holder = tenant.organization.switches if name in DYNAMICS_SWITCHES else subscription.switches
+            holder[name] = value
         return JSONResponse(_switches(tenant))
 
     async def _apps_page(self, _request: Request) -> JSONResponse:
@@ -142,6 +147,18 @@ class Administration:
         marketo.add_field(field.target, field.name, field.display_name, field.type)
         return JSONResponse(field.model_dump(), status_code=201)
 
+    async def _lists_page(self, _request: Request) -> JSONResponse:
+        return JSONResponse(
+            {name: [each.as_json() for each in marketo.lists.all()] for name, marketo in self._marketo.items()}
+        )
+
+    async def _add_list(self, request: Request) -> JSONResponse:
+        made = await read_form(request, NewList, "lists")
+        marketo = self._marketo[self._tenant(made.tenant).name]
+        if marketo.lists.by_name(made.name) is not None:
+            raise AdminWrong(422, ["name: a static list of that name exists already; take another"])
+        return JSONResponse(marketo.add_list(made.name, made.description).as_json(), status_code=201)
+
     async def _requests_page(self, _request: Request) -> JSONResponse:
         return JSONResponse(self._desk.counters.as_json())
 
@@ -161,19 +178,20 @@ def _check_names(what: str, given: set[str], known: set[str]) -> None:
 
 
 def _check_switches(given: dict[str, Any]) -> None:
-    _check_names("switch", set(given), set(SWITCHES))
+    known = {**SWITCHES, **DYNAMICS_SWITCHES}
+    _check_names("switch", set(given), set(known))
     for name, value in given.items():
-        answers = SWITCHES[name]
+        answers = known[name]
         number = type(answers[0]) is int and type(value) is int
         if not number and not any(value == answer and type(value) is type(answer) for answer in answers):
             raise AdminWrong(422, [f"{name}: takes {' or '.join(json.dumps(answer) for answer in answers)}"])
 
 
 def _switches(tenant: SandboxTenant) -> dict[str, Any]:
-    subscription = tenant.subscription
+    subscription, organization = tenant.subscription, tenant.organization
     switches = {"native_sync": subscription.native_sync, "permissions": sorted(subscription.permissions)}
-    defaults = {name: answers[0] for name, answers in SWITCHES.items()}
-    return {**switches, **defaults, **subscription.switches}
+    defaults = {name: answers[0] for name, answers in (*SWITCHES.items(), *DYNAMICS_SWITCHES.items())}
+    return {**switches, **defaults, **subscription.switches, **organization.switches}
 
 
 def _change_app(app: AppRegistration, change: AppChange) -> None:

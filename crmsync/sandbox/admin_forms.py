@@ -29,7 +29,7 @@ class ClockChange(BaseModel):
 
 
 class SwitchChange(BaseModel):
-    """What to change in a tenant's Marketo subscription; what is left out stays as it is."""
+    """What to change in a tenant's Marketo subscription or Dynamics organization; what is left out stays as it is."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -57,7 +57,7 @@ class NewField(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     tenant: str
-    target: Literal["person", "company"]
+    target: Literal["person", "company", "opportunity"]
     name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,254}$")]
     display_name: Annotated[str, Field(min_length=1, max_length=255)]
     type: Literal[
@@ -75,6 +75,16 @@ class NewField(BaseModel):
         "date",
         "datetime",
     ]
+
+
+class NewList(BaseModel):
+    """A static list that an administrator makes by hand in Marketo's Database."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tenant: str
+    name: Annotated[str, Field(min_length=1, max_length=255)]
+    description: str | None = None
 
 
 class AdminWrong(Exception):

@@ -24,6 +24,7 @@ EXAMPLES: dict[str, Any] = {
         "display_name": "Microsoft Account Number",
         "type": "string",
     },
+    "lists": {"tenant": "contoso", "name": "Newsletter readers"},
     "apps": {"tenant": "contoso", "client_id": "<the sync app's>", "secret_expired": True},
 }
 
@@ -39,10 +40,12 @@ _PAGES: dict[str, Any] = {
     "DELETE /faults": {"does": "lifts all faults; DELETE /faults/ID lifts one"},
     "GET /clock": {"does": "tells the sandbox's time, by which tokens, delta links and quotas age"},
     "POST /clock": {"does": "moves it", "examples": [EXAMPLES["clock"], {"now": "2026-03-01T00:00:00Z"}]},
-    "GET /switches": {"does": "tells every tenant's Marketo switches and the API role's permissions"},
+    "GET /switches": {"does": "tells every tenant's Marketo and Dynamics switches and the API role's permissions"},
     "POST /switches": {
         "does": "changes what an administrator changes in Marketo's admin screens: 'native_sync', "
-        "'permissions' (the whole list), and any switch that GET /switches shows",
+        "'permissions' (the whole list), and any switch that GET /switches shows. Of Dynamics: 'new_user_seconds' that "
+        "a new application user is no member yet, 'import_seconds' that a solution's import takes, and the service "
+        "protection limits 'requests_in_five_minutes', 'seconds_in_five_minutes', 'concurrent_requests'",
         "permissions": sorted(PERMISSIONS),
         "example": EXAMPLES["switches"],
     },
@@ -53,9 +56,14 @@ _PAGES: dict[str, Any] = {
         "example": EXAMPLES["apps"],
     },
     "POST /fields": {
-        "does": "makes a custom field by hand, as in Marketo's Field Management: company fields and text areas, "
-        "which the API cannot make. 'target' is person or company",
+        "does": "makes a custom field by hand, as in Marketo's Field Management: company and opportunity "
+        "fields and text areas, which the API cannot make. 'target' is person, company or opportunity",
         "example": EXAMPLES["fields"],
+    },
+    "GET /lists": {"does": "lists every tenant's static lists in Marketo"},
+    "POST /lists": {
+        "does": "makes a static list by hand, as in Marketo's Database; the API fills lists but makes none",
+        "example": EXAMPLES["lists"],
     },
     "GET /requests": {
         "does": "counts requests by service, tenant, method and path, and how many could have written something"

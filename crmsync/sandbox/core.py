@@ -200,6 +200,10 @@ class Organization:
     sync_app: AppRegistration
     admin_app: AppRegistration
     sync_user_email: str = ""
+    prepared: bool = True
+    """Whether it starts with the sync user, its role, the filter columns and change tracking on."""
+    switches: dict[str, object] = field(default_factory=dict)
+    """What an administrator set on the sandbox's own page; names and answers in ``dataverse.switches``."""
 
 
 PERMISSIONS: frozenset[str] = frozenset(

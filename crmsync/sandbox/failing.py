@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crmsync.sandbox.faults import FaultRule, Service
+from crmsync.sandbox.marketo.errors import sample_message
 
 ABORT = "sandbox.transport"
 """The member of the ASGI scope's ``extensions`` under which the server hands the connection's transport over."""
@@ -43,7 +44,8 @@ def error_answer(rule: FaultRule, service: Service) -> Response:
     if rule.kind == "throttle":
         return _throttled(rule, service)
     if rule.kind == "marketo":
-        return _marketo_error(str(rule.code), rule.message or "Injected by the sandbox")
+        message = rule.message or sample_message(int(str(rule.code)))
+        return _marketo_error(str(rule.code), message or "Injected by the sandbox")
     headers = _retry_after(rule.retry_after)
     if rule.kind == "dataverse":
         return _dataverse_error(rule.status, str(rule.code), rule.message or "Injected by the sandbox", headers)

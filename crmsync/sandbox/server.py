@@ -29,6 +29,7 @@ from crmsync.sandbox.entra import entra_app
 from crmsync.sandbox.frontdoor import ByPort, Desk, SandboxProtocol, Watched
 from crmsync.sandbox.marketo.app import marketo_app
 from crmsync.sandbox.marketo.service import Marketo
+from crmsync.sandbox.observing import Observed
 from crmsync.sandbox.options import SandboxOptions
 from crmsync.sandbox.readyfile import Ready, write_ready
 from crmsync.sandbox.smtp import mail_server
@@ -50,6 +51,8 @@ async def running_sandbox(options: SandboxOptions, progress: Progress | None = N
             name: make_tenant(name, options.seed, Ports(*ports[1 + 2 * n : 3 + 2 * n]), clock, options.limits, work)
             for n, name in enumerate(options.tenants)
         }
+        for tenant in tenants.values():
+            tenant.organization.prepared = not options.unprepared
         for tenant in tenants.values():
             await asyncio.to_thread(fill, tenant, options, progress)
         tls = make_tls(place / "ca.pem")
@@ -75,7 +78,7 @@ async def _services(tenants: dict[str, SandboxTenant], ports: list[int], clock: 
             await stack.enter_async_context(app.router.lifespan_context(app))
         marketo[name] = apps[1].state.marketo
         services[ports[1 + 2 * number]] = Watched(apps[0], "dynamics", desk, _always(name))
-        services[ports[2 + 2 * number]] = Watched(apps[1], "marketo", desk, _always(name))
+        services[ports[2 + 2 * number]] = Observed(Watched(apps[1], "marketo", desk, _always(name)))
     administration = Administration(tenants, marketo, clock, desk)
     front = Starlette(routes=[administration.routes()], exception_handlers=administration.error_handlers())
     front.mount("/", Watched(_entra(tenants, authority, clock), "entra", desk, _entra_tenant(tenants)))
@@ -141,6 +144,10 @@ async def _serving(app: ASGIApp, sockets: list[socket.socket], tls: ssl.SSLConte
     finally:
         server.should_exit = True
         await running
+        # A client that closes its socket without the end of TLS would be waited for in vain.
+        for connection in list(server.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
 
 
 @contextmanager

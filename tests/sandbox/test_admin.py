@@ -57,6 +57,7 @@ async def test_the_examples_of_the_guide_work(admin: httpx.AsyncClient, contoso:
     assert (await admin.post("/faults", json=pages["POST /faults"]["example"])).status_code == 201
     assert (await admin.post("/switches", json=pages["POST /switches"]["example"])).status_code == 200
     assert (await admin.post("/fields", json=pages["POST /fields"]["example"])).status_code == 201
+    assert (await admin.post("/lists", json=pages["POST /lists"]["example"])).status_code == 201
     assert (await admin.post("/apps", json=pages["POST /apps"]["example"] | app)).status_code == 200
     for example in pages["POST /clock"]["examples"]:
         assert (await admin.post("/clock", json=example)).status_code == 200
@@ -105,6 +106,14 @@ async def test_a_field_is_made_by_hand_once(admin: httpx.AsyncClient) -> None:
 
     assert again.status_code == 422
     assert "exists already" in again.json()["what_to_do"][0]
+
+
+async def test_a_list_is_made_by_hand_once(admin: httpx.AsyncClient) -> None:
+    made = await admin.post("/lists", json={"tenant": "contoso", "name": "Fair"})
+    again = await admin.post("/lists", json={"tenant": "contoso", "name": "fair"})
+
+    assert (made.status_code, again.status_code) == (201, 422)
+    assert made.json() in (await admin.get("/lists")).json()["contoso"]
 
 
 async def test_an_app_is_registered_changed_and_told_its_secret_once(

@@ -59,7 +59,7 @@ def test_it_tells_what_it_serves_and_a_signal_ends_it(tmp_path: Path, number: si
 
 def test_a_signal_while_data_are_made_ends_it_too() -> None:
     with started("--leads", "3000000") as process:
-        printed = printed_until(process, "Making 3,000,720 records.")
+        printed = printed_until(process, "Making 3,001,080 records.")
         process.send_signal(signal.SIGTERM)
         rest, errors = process.communicate(timeout=60)
 

@@ -143,3 +143,37 @@ def test_a_kept_folder_is_filled_once(tmp_path: Path) -> None:
 
     assert values(again, "lastname", "lead") == ["Changed"] * 3
     again.close()
+
+
+def test_opportunities_connections_and_custom_rows_belong_to_something(organization: sqlite3.Connection) -> None:
+    numbers = {"opportunity": 100, "connection": 200, "new_eventregistration": 100, "new_orderline": 200}
+    for entity, expected in numbers.items():
+        assert len(values(organization, "1", entity)) == expected
+    assert {"account", "contact"} <= set(values(organization, "customeridtype", "opportunity"))
+    assert set(values(organization, "statecode", "opportunity")) == {0, 1, 2}
+    for child, column, parent in [
+        ("opportunity", "parentaccountid", "account"),
+        ("new_eventregistration", "new_contactid", "contact"),
+        ("new_orderline", "new_opportunityid", "opportunity"),
+    ]:
+        dangling = f"SELECT count(*) FROM {child} WHERE {column} NOT IN (SELECT {parent}id FROM {parent})"
+        assert organization.execute(dangling).fetchone()[0] == 0
+        assert None in values(organization, column, child)
+
+
+def test_connections_are_pairs_that_mirror_each_other(organization: sqlite3.Connection) -> None:
+    mirrored = organization.execute(
+        "SELECT count(*) FROM connection a JOIN connection b ON a.relatedconnectionid = b.connectionid "
+        "WHERE a.record1id = b.record2id AND a.record2roleid IS b.record1roleid AND a.ismaster <> b.ismaster"
+    ).fetchone()[0]
+    assert mirrored == 200
+
+
+def test_other_numbers_change_nothing_of_the_people(tmp_path: Path) -> None:
+    plain = filled(tmp_path / "a", counts=Counts(20, 20, 5))
+    more = filled(tmp_path / "b", counts=Counts(20, 20, 5, opportunities=40, connections=0, registrations=7))
+    for entity in ("lead", "contact", "account"):
+        query = f"SELECT {entity}id, modifiedon, ownerid FROM {entity}"
+        assert [tuple(one) for one in plain.execute(query)] == [tuple(one) for one in more.execute(query)]
+    plain.close()
+    more.close()

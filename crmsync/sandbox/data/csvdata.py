@@ -1,6 +1,7 @@
 """A user's own export instead of made data: one CSV file an entity, checked cell by cell before it is let in.
 
-``account.csv``, ``contact.csv``, ``lead.csv`` and ``systemuser.csv``; the header holds logical names. Choices may be
+``account.csv``, ``contact.csv``, ``lead.csv``, ``systemuser.csv``, ``opportunity.csv``, ``connection.csv`` and the
+custom tables' ``new_eventregistration.csv`` and ``new_orderline.csv``; the header holds logical names. Choices may be
 numbers or labels, lookups are GUIDs (``parentcustomerid`` or ``_parentcustomerid_value``), the table that a customer
 or owner is in may stand in ``parentcustomeridtype`` and ``owneridtype``, an empty cell is no value. A wrong cell is
 told with its file, line and column.
@@ -20,7 +21,10 @@ from crmsync.sandbox.dataverse.schema import LiveTable
 from crmsync.sandbox.dataverse.store import DataverseStore
 from crmsync.sandbox.options import OptionsWrong
 
-FILES = ("systemuser", "account", "contact", "lead")
+FILES = (
+    *("systemuser", "account", "contact", "lead"),
+    *("opportunity", "connection", "new_eventregistration", "new_orderline"),
+)
 """In the order in which they are read; each may be missing, but not all."""
 
 

@@ -11,9 +11,12 @@ from typing import Any
 
 from crmsync.sandbox.data.companies import Companies
 from crmsync.sandbox.data.csvdata import read_folder
+from crmsync.sandbox.data.custom_rows import OrderLines, Registrations
 from crmsync.sandbox.data.owners import Owners
 from crmsync.sandbox.data.people import People
-from crmsync.sandbox.data.pools import make_pools
+from crmsync.sandbox.data.pools import Pools, make_pools
+from crmsync.sandbox.data.sales import Connections, Opportunities
+from crmsync.sandbox.dataverse.seed import FILTER_COLUMN
 from crmsync.sandbox.dataverse.store import DataverseStore
 from crmsync.sandbox.options import Counts, SandboxOptions
 from crmsync.sandbox.world import SandboxTenant
@@ -50,7 +53,13 @@ def _make_data(
 ) -> None:
     world, counts = f"{options.seed}/{tenant.name}", options.counts
     for entity, total, rows in make_records(world, options.seed, counts, store, f"{tenant.name}.example"):
-        insert(store, entity, rows, _told(progress, tenant.name, entity, total))
+        given = rows if tenant.organization.prepared else map(_without_filter, rows)
+        insert(store, entity, given, _told(progress, tenant.name, entity, total))
+
+
+def _without_filter(row: dict[str, Any]) -> dict[str, Any]:
+    """A record of an organization that has no filter columns yet."""
+    return {name: value for name, value in row.items() if name != FILTER_COLUMN}
 
 
 def make_records(
@@ -66,6 +75,24 @@ def make_records(
     contacts = People(world, "contact", pools, owners, counts.accounts)
     yield "contact", counts.contacts, map(contacts.make, range(counts.contacts))
     yield "lead", counts.leads, map(People(world, "lead", pools, owners).make, range(counts.leads))
+    yield from _sales_records(world, pools, owners, counts)
+
+
+def _sales_records(
+    world: str, pools: Pools, owners: Owners, counts: Counts
+) -> Iterator[tuple[str, int, Iterable[dict[str, Any]]]]:
+    """Opportunities, connections and the rows of the custom tables, each drawn from lots of their own."""
+    many = counts.others
+    opportunities = many["opportunity"]
+    make = Opportunities(world, pools, owners, counts.accounts, counts.contacts).make
+    yield "opportunity", opportunities, map(make, range(opportunities))
+    connections = Connections(world, owners, opportunities, counts.contacts)
+    pairs = connections.pairs(many["connection"])
+    yield "connection", 2 * pairs, connections.rows(pairs)
+    make = Registrations(world, pools, owners, counts.contacts).make
+    yield "new_eventregistration", many["new_eventregistration"], map(make, range(many["new_eventregistration"]))
+    make = OrderLines(world, owners, opportunities).make
+    yield "new_orderline", many["new_orderline"], map(make, range(many["new_orderline"]))
 
 
 def insert(store: DataverseStore, entity: str, rows: Iterable[Mapping[str, Any]], told: Callable[[int], None]) -> int:

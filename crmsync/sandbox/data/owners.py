@@ -19,7 +19,7 @@ class Owners:
         self._world = world
         self._pools = pools
         self.team_id = record_guid(world, "team", 0)
-        self._user_ids = tuple(record_guid(world, "systemuser", number) for number in range(USERS))
+        self.user_ids = tuple(record_guid(world, "systemuser", number) for number in range(USERS))
 
     def users(self, domain: str, business_unit: str) -> list[dict[str, Any]]:
         """Their rows; the last two are disabled."""
@@ -29,7 +29,7 @@ class Owners:
     def _user(self, draw: Draw, number: int, domain: str, business_unit: str) -> dict[str, Any]:
         culture = draw.one(self._pools.cultures)
         return {
-            "systemuserid": self._user_ids[number],
+            "systemuserid": self.user_ids[number],
             "firstname": draw.one(culture.first),
             "lastname": draw.one(culture.last),
             "title": draw.one(_JOBS),
@@ -57,4 +57,4 @@ class Owners:
         """The owner of one record."""
         if draw.chance(TEAM_SHARE):
             return {"ownerid": self.team_id, "owneridtype": "team"}
-        return {"ownerid": draw.one(self._user_ids), "owneridtype": "systemuser"}
+        return {"ownerid": draw.one(self.user_ids), "owneridtype": "systemuser"}

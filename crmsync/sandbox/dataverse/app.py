@@ -40,7 +40,7 @@ class DataverseApp:
         self._store = store
         self._authority = authority
         self._service = Service(store)
-        self._protection = Protection(org.clock, documented=org.limits.documented)
+        self._protection = Protection(org)
         self._affinity = uuid.uuid4().hex
 
     async def endpoint(self, http: HttpRequest) -> Response:
@@ -99,7 +99,7 @@ class DataverseApp:
         request = Request(
             method=http.method,
             url=path[match.end() :] + (f"?{query}" if query else ""),
-            root=f"{self._org.url.rstrip('/')}{match[0]}",
+            root=f"{self._org.url.rstrip('/')}{match[0].rstrip('/')}/",
             caller=caller,
             headers={name: ",".join(http.headers.getlist(name)) for name in http.headers},
             body=await http.body(),

@@ -16,6 +16,9 @@ from crmsync.sandbox.dataverse.service import LONGEST_URL_IN_BATCH, Service, ans
 
 MOST_OPERATIONS = 1000
 _BOUNDARY = re.compile(r'boundary="?([^";,\s]+)"?', re.IGNORECASE)
+_REQUEST_LINE = re.compile(r"^([A-Z]+) (\S.*) HTTP/\d\.\d$")
+"""A space in the URL is forgiven, as the service does: Microsoft's own client leaves filters as they are."""
+_ORIGIN = re.compile(r"^https?://[^/]+", re.IGNORECASE)
 _ENTITY_ID = re.compile(r"[^/]+\([^)]*\)$")
 
 
@@ -132,19 +135,22 @@ def _part(outer: Request, section: bytes, *, nested: bool) -> Part:
     if not content_type.startswith("application/http"):
         raise unreadable_stream("Each part of a batch must have the content type application/http.")
     line, _, rest = content.lstrip(b"\r\n").partition(b"\r\n")
-    words = line.decode().split(" ")
-    if len(words) != 3:
+    words = _REQUEST_LINE.match(line.decode())
+    if words is None:
         raise unreadable_stream("Stream was not readable: a part has no request line.")
     inner_headers, inner_body = _headers(rest)
-    url = _relative(words[1])
+    url = _relative(words[2])
     if len(url) > LONGEST_URL_IN_BATCH:
         raise ODataError(414, "0x80060888", "The request URI is too long.")
-    request = Request(words[0], url, outer.root, outer.caller, inner_headers, inner_body)
-    return Part(request, headers.get("content-id") or inner_headers.get("content-id"))
+    request = Request(words[1], url, outer.root, outer.caller, inner_headers, inner_body)
+    content_id = headers.get("content-id") or inner_headers.get("content-id")
+    if nested and not content_id:
+        raise unreadable_stream("Each operation of a change set must have a Content-ID.")
+    return Part(request, content_id)
 
 
 def _relative(url: str) -> str:
-    path = "/" + url.split("://", 1)[1].partition("/")[2] if "://" in url else url
+    path = _ORIGIN.sub("", url)
     relative = ROOT.sub("", path)
     if relative.lstrip("/").startswith("$batch"):
         raise bad_request("A batch cannot hold another batch.")

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from crmsync.sandbox.dataverse.options import NO_YES, Option
@@ -17,11 +17,15 @@ NOT_STORED = frozenset({"Virtual", "Image", "File"})
 
 @dataclass(frozen=True)
 class Reference:
-    """One relationship of a lookup: the table it points to and the names of both navigation properties."""
+    """One relationship of a lookup: the table it points to and the names of both navigation properties.
+
+    ``on_delete``: what happens to the row when the row it points to is deleted.
+    """
 
     target: str
     navigation: str
     schema_name: str
+    on_delete: str = "RemoveLink"
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Column:
     secured: bool = False
     required: str = "None"
     metadata_id: str = ""
+    description: str = ""
 
     @property
     def is_lookup(self) -> bool:
@@ -82,6 +87,44 @@ class Column:
 
 
 @dataclass(frozen=True)
+class AlternateKey:
+    """Columns that identify a row. ``made`` is when its index was ordered; ``failed``: there were duplicates."""
+
+    schema_name: str
+    columns: tuple[str, ...]
+    metadata_id: str
+    label: str = ""
+    made: float = 0.0
+    failed: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.schema_name.lower()
+
+
+@dataclass(frozen=True)
+class Link:
+    """A many-to-many relationship: pairs of ids in a table of their own."""
+
+    schema_name: str
+    entities: tuple[str, str]
+    navigations: tuple[str, str]
+    intersect: str
+    metadata_id: str
+
+
+@dataclass(frozen=True)
+class OptionSet:
+    """A global option set."""
+
+    name: str
+    label: str
+    options: tuple[Option, ...]
+    metadata_id: str
+    custom: bool = True
+
+
+@dataclass(frozen=True)
 class Table:
     """One entity and its columns, in order."""
 
@@ -99,7 +142,8 @@ class Table:
     can_be_tracked: bool = True
     custom: bool = False
     metadata_id: str = ""
-    extra: dict[str, Any] = field(default_factory=dict)
+    keys: tuple[AlternateKey, ...] = ()
+    description: str = ""
 
 
 def key(name: str, label: str) -> Column:

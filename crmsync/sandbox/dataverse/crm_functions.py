@@ -9,17 +9,18 @@ before it is parsed and stand in it as a name.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 from odata_query import ast
 
 from crmsync.sandbox.dataverse.columns import Column
+from crmsync.sandbox.dataverse.date_functions import DATE_FUNCTIONS, Build
 from crmsync.sandbox.dataverse.errors import bad_request
 from crmsync.sandbox.dataverse.literals import edm_type, moment, value_for
+from crmsync.sandbox.dataverse.privileges import current_user
 from crmsync.sandbox.dataverse.sources import Source
 
 _STRING = r"'(?:[^']|'')*'|\"(?:[^\"\\]|\\.)*\""
@@ -72,14 +73,13 @@ def _literal(text: str) -> Any:
 
 def crm_condition(call: CrmFunction, source: Source, now: str) -> str:
     """The SQL condition of a call."""
-    column, sql = source.column(call.column)
+    known = source.table.columns.get(call.column)
+    # A lookup goes by its logical name here, unlike everywhere else; its property name is taken too.
+    column, sql = source.column(known.property_name if known and known.is_lookup else call.column)
     return _FUNCTIONS[call.name](source, column, sql, call.values, datetime.fromisoformat(now))
 
 
-Build = Callable[[Source, Column, str, list[Any], datetime], str]
-
-
-def _value(column: Column, value: Any) -> Any:
+def stored_text(column: Column, value: Any) -> Any:
     """A function's value (always written as text) for ``column``."""
     text = str(value)
     kind = edm_type(column)
@@ -97,7 +97,7 @@ def _value(column: Column, value: Any) -> Any:
 
 
 def _in(source: Source, column: Column, sql: str, values: list[Any], _: datetime) -> str:
-    marks = ", ".join(source.bind(_value(column, value)) for value in values)
+    marks = ", ".join(source.bind(stored_text(column, value)) for value in values)
     return f"{sql} IN ({marks})"
 
 
@@ -108,7 +108,7 @@ def _not_in(source: Source, column: Column, sql: str, values: list[Any], now: da
 def _between(source: Source, column: Column, sql: str, values: list[Any], _: datetime) -> str:
     if len(values) != 2:
         raise bad_request("The query function 'Between' expects two values.")
-    low, high = (source.bind(_value(column, value)) for value in values)
+    low, high = (source.bind(stored_text(column, value)) for value in values)
     return f"{sql} BETWEEN {low} AND {high}"
 
 
@@ -123,22 +123,6 @@ def _day(operator: str) -> Build:
     return build
 
 
-def _last(unit: str) -> Build:
-    def build(source: Source, column: Column, sql: str, values: list[Any], now: datetime) -> str:
-        since = now - timedelta(**{unit: int(values[0])})
-        return f"{sql} BETWEEN {source.bind(_iso(since, column))} AND {source.bind(_iso(now, column))}"
-
-    return build
-
-
-def _next(unit: str) -> Build:
-    def build(source: Source, column: Column, sql: str, values: list[Any], now: datetime) -> str:
-        until = now + timedelta(**{unit: int(values[0])})
-        return f"{sql} BETWEEN {source.bind(_iso(now, column))} AND {source.bind(_iso(until, column))}"
-
-    return build
-
-
 def _fixed_days(days: int) -> Build:
     def build(source: Source, column: Column, sql: str, _: list[Any], now: datetime) -> str:
         day = (now + timedelta(days=days)).strftime("%Y-%m-%d")
@@ -147,8 +131,11 @@ def _fixed_days(days: int) -> Build:
     return build
 
 
-def _iso(when: datetime, column: Column) -> str:
-    return when.astimezone(UTC).strftime("%Y-%m-%d" if column.date_only else "%Y-%m-%dT%H:%M:%SZ")
+def _user(operator: str) -> Build:
+    def build(source: Source, column: Column, sql: str, _: list[Any], now: datetime) -> str:
+        return f"{sql} {operator} {source.bind(current_user())}"
+
+    return build
 
 
 def _contain_values(source: Source, column: Column, sql: str, values: list[Any], _: datetime) -> str:
@@ -171,13 +158,12 @@ _FUNCTIONS: dict[str, Build] = {
     "NotOn": _day("<>"),
     "OnOrAfter": _day(">="),
     "OnOrBefore": _day("<="),
-    "LastXHours": _last("hours"),
-    "LastXDays": _last("days"),
-    "NextXHours": _next("hours"),
-    "NextXDays": _next("days"),
+    **DATE_FUNCTIONS,
     "Today": _fixed_days(0),
     "Yesterday": _fixed_days(-1),
     "Tomorrow": _fixed_days(1),
+    "EqualUserId": _user("="),
+    "NotEqualUserId": _user("<>"),
     "ContainValues": _contain_values,
     "DoesNotContainValues": _no_values,
 }

@@ -13,15 +13,11 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import orjson
-
-from crmsync.sandbox.dataverse.columns import Column, Reference, Table
-from crmsync.sandbox.dataverse.options import Option
+from crmsync.sandbox.dataverse.columns import Column
 from crmsync.sandbox.dataverse.schema import LiveTable
 
 _SQL_TYPES = {
@@ -39,13 +35,19 @@ _SQL_TYPES = {
 }
 
 _BOOKKEEPING = """
-CREATE TABLE IF NOT EXISTS _schema (name TEXT PRIMARY KEY, definition BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS _deleted (entity TEXT NOT NULL, id TEXT NOT NULL, versionnumber INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS _deleted_by_version ON _deleted (entity, versionnumber);
 CREATE TABLE IF NOT EXISTS _user_role (systemuserid TEXT, roleid TEXT, PRIMARY KEY (systemuserid, roleid));
 CREATE TABLE IF NOT EXISTS _role_privilege (
     roleid TEXT, privilegeid TEXT, depth TEXT, PRIMARY KEY (roleid, privilegeid)
 );
+CREATE TABLE IF NOT EXISTS _user_profile (
+    systemuserid TEXT, fieldsecurityprofileid TEXT, PRIMARY KEY (systemuserid, fieldsecurityprofileid)
+);
+CREATE TABLE IF NOT EXISTS _job (
+    id TEXT PRIMARY KEY, import_job TEXT, solution TEXT, started REAL, due REAL, enable_steps INTEGER
+);
+CREATE TABLE IF NOT EXISTS _upload (id TEXT PRIMARY KEY, file BLOB);
 """
 
 
@@ -80,6 +82,12 @@ def is_indexed(column: Column) -> bool:
     """Lookups between records are followed backwards too: when their target is deleted, and in lambdas."""
     dense = {"ownerid", "businessunitid", "transactioncurrencyid"}
     return column.is_lookup and column.creatable and column.name not in dense
+
+
+def key_index(table: LiveTable, columns: Sequence[str], name: str) -> str:
+    """The unique index of an alternate key; rows with an empty value in it do not count."""
+    named = ", ".join(quoted(column) for column in columns)
+    return f"CREATE UNIQUE INDEX {quoted(f'key_{table.name}_{name}')} ON {quoted(table.name)} ({named})"
 
 
 def create_index(table: str, column: Column) -> str:
@@ -160,24 +168,3 @@ class Database:
         for connection in (*self._readers, self.writer):
             with suppress(sqlite3.Error):
                 connection.close()
-
-    def load_tables(self) -> list[Table]:
-        return [_table(orjson.loads(row[0])) for row in self.write("SELECT definition FROM _schema ORDER BY rowid")]
-
-    def save_table(self, table: LiveTable) -> None:
-        definition = orjson.dumps(asdict(table.definition))
-        self.write(
-            "INSERT INTO _schema VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET definition = excluded.definition",
-            (table.name, definition),
-        )
-
-
-def _table(data: dict[str, Any]) -> Table:
-    columns = tuple(_column(column) for column in data.pop("columns"))
-    return Table(columns=columns, **{name: data[name] for name in (one.name for one in fields(Table)) if name in data})
-
-
-def _column(data: dict[str, Any]) -> Column:
-    data["options"] = tuple(Option(**one) for one in data["options"])
-    data["references"] = tuple(Reference(**one) for one in data["references"])
-    return Column(**data)

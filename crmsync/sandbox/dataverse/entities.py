@@ -41,7 +41,11 @@ from crmsync.sandbox.dataverse.columns import (
     url,
     yes_no,
 )
+from crmsync.sandbox.dataverse.custom_tables import CUSTOM_TABLES
+from crmsync.sandbox.dataverse.duplicate_tables import DUPLICATE_TABLES
 from crmsync.sandbox.dataverse.platform_tables import PLATFORM_TABLES
+from crmsync.sandbox.dataverse.sales_tables import SALES_TABLES
+from crmsync.sandbox.dataverse.setup_tables import SETUP_TABLES
 
 LEAD = (
     key("leadid", "Lead"),
@@ -80,6 +84,13 @@ LEAD = (
         Reference("account", "customerid_account", "lead_customer_accounts"),
         Reference("contact", "customerid_contact", "lead_customer_contacts"),
         kind="Customer",
+    ),
+    system(
+        lookup(
+            "qualifyingopportunityid",
+            "Qualifying Opportunity",
+            Reference("opportunity", "qualifyingopportunityid", "lead_qualifying_opportunity"),
+        )
     ),
     system(lookup("masterid", "Master ID", Reference("lead", "masterid", "lead_master_lead"))),
     system(yes_no("merged", "Merged")),
@@ -249,6 +260,10 @@ TABLES: tuple[Table, ...] = (
         USER,
         tracked=True,
     ),
+    *SALES_TABLES,
+    *CUSTOM_TABLES,
+    *DUPLICATE_TABLES,
     *PLATFORM_TABLES,
+    *SETUP_TABLES,
 )
 TABLE_BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}

@@ -112,14 +112,34 @@ def bad_status(entity: str, status: int, state: int) -> ODataError:
     return ODataError(400, "0x80048408", message)
 
 
-def missing_privilege(user_id: str, privilege: str, privilege_id: str, type_code: int, entity: str) -> ODataError:
+def missing_privilege(
+    user_id: str, holds: tuple[int, int], privilege: str, privilege_id: str, type_code: int, entity: str
+) -> ODataError:
+    """``holds``: how many roles and how many privileges the user has."""
     message = (
-        f"Principal user (Id={user_id}, type=8, roleCount=1, privilegeCount=1, accessMode='4 Non-interactive') is "
-        f"missing {privilege} privilege (Id={privilege_id}) on OTC={type_code} for entity '{entity}' "
+        f"Principal user (Id={user_id}, type=8, roleCount={holds[0]}, privilegeCount={holds[1]}, "
+        f"accessMode='4 Non-interactive') is missing {privilege} privilege (Id={privilege_id}) on OTC={type_code} for "
+        f"entity '{entity}' "
         f"(LocalizedName='{entity}'). context.Caller={user_id}. Consider adding missed privilege to one of the "
         f"principal (user/team) roles."
     )
     return ODataError(403, "0x80040220", message)
+
+
+def no_access(user_id: str, right: str, entity: str, row_id: str) -> ODataError:
+    """The privilege is there, but does not reach this row."""
+    message = (
+        f"User with ID={user_id} does not have {right}Access right(s) for record with ID={row_id} of entity {entity}."
+    )
+    return ODataError(403, "0x80048306", message)
+
+
+def secured_column(code: str, user_id: str, action: str, column: str, entity: str) -> ODataError:
+    message = (
+        f"Caller user with Id {user_id} does not have {action} permissions to a {column} secured field on entity "
+        f"{entity}. The requested operation could not be completed."
+    )
+    return ODataError(403, code, message)
 
 
 def not_a_member() -> ODataError:
@@ -144,6 +164,28 @@ def not_with_tracking(option: str) -> ODataError:
     # The odd ${...} is what the service really writes.
     message = f'The "${{{option.lstrip("$")}}}" query parameter isn\'t supported when Change Tracking is enabled.'
     return bad_request(message)
+
+
+def aggregate_limit() -> ODataError:
+    return bad_request("AggregateQueryRecordLimit exceeded. Cannot perform this operation.", "0x8004E023")
+
+
+def key_taken(names: str) -> ODataError:
+    message = (
+        f"A record that has the attribute values {names} already exists. The entity key requires that this set of "
+        f"attributes contains unique values. Select unique values and try again."
+    )
+    return ODataError(412, "0x80060892", message)
+
+
+def duplicate_found() -> ODataError:
+    message = "A record was not created or updated because a duplicate of the current record already exists."
+    return ODataError(412, "0x80040333", message)
+
+
+def referenced(entity: str, by: str) -> ODataError:
+    message = f"The {entity} cannot be deleted because it is referenced by a row of {by}."
+    return ODataError(405, "0x80040227", message)
 
 
 def bad_cookie() -> ODataError:

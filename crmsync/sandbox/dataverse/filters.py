@@ -169,10 +169,8 @@ class FilterSql:
             return f"EXISTS (SELECT 1 FROM {quoted(inner.table.name)} AS {inner.alias} WHERE {link})"
         visitor = FilterSql(inner, self._functions, self._now, {node.lambda_.identifier.name: inner})
         condition = visitor.condition(node.lambda_.expression)
-        if inner.joins:
-            raise bad_request("A lookup path inside a lambda is not supported.")
         test = f"NOT coalesce({condition}, 0)" if every else condition
-        found = f"EXISTS (SELECT 1 FROM {quoted(inner.table.name)} AS {inner.alias} WHERE {link} AND {test})"
+        found = f"EXISTS (SELECT 1 FROM {inner.from_clause()} WHERE {link} AND {test})"
         return f"NOT {found}" if every else found
 
 

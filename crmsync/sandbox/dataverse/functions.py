@@ -11,10 +11,11 @@ from typing import Any
 
 import orjson
 
+from crmsync.sandbox.dataverse import bulk, business, duplicates, merging, metadata_changes, roles, solution_actions
 from crmsync.sandbox.dataverse.database import quoted
-from crmsync.sandbox.dataverse.errors import ODataError, bad_request, no_row
-from crmsync.sandbox.dataverse.messages import Answer, Request, parse_guid, parse_parameters
-from crmsync.sandbox.dataverse.privileges import DEPTHS, privileges_of
+from crmsync.sandbox.dataverse.errors import ODataError, bad_request
+from crmsync.sandbox.dataverse.messages import Answer, Request, parse_parameters
+from crmsync.sandbox.dataverse.privileges import privilege
 from crmsync.sandbox.dataverse.schema import LiveTable
 from crmsync.sandbox.dataverse.store import DataverseStore
 
@@ -75,9 +76,9 @@ def retrieve_current_organization(store: DataverseStore, request: Request) -> An
 
 
 def retrieve_total_record_count(store: DataverseStore, request: Request) -> Answer:
-    text = parse_parameters(request, request.segments[0].key).get("EntityNames") or request.query.get("@p1", "")
+    text = parse_parameters(request, request.segments[0].key).get("EntityNames", "")
     try:
-        names = orjson.loads(text)
+        names = orjson.loads(text if '"' in text else text.replace("'", '"'))
     except orjson.JSONDecodeError:
         raise bad_request("The parameter 'EntityNames' must be a collection of strings.") from None
     for name in names:
@@ -85,62 +86,12 @@ def retrieve_total_record_count(store: DataverseStore, request: Request) -> Answ
             raise ODataError(
                 404, "0x80060888", f"The entity with a name = '{name}' was not found in the MetadataCache."
             )
+        table = store.schema.tables[name]
+        read = privilege("Read", table.definition.schema_name)
+        request.caller.require(read, name, table.definition.type_code, depth="Global")
     counts = [store.database.read(f"SELECT count(*) FROM {quoted(name)}")[0][0] for name in names]
     collection = {"Count": len(names), "IsReadOnly": False, "Keys": names, "Values": counts}
     return _response(request, "RetrieveTotalRecordCountResponse", {"EntityRecordCountCollection": collection})
-
-
-def retrieve_user_privileges(store: DataverseStore, table: LiveTable, row_id: str, request: Request) -> Answer:
-    """Every privilege of a user through its roles, with its depth."""
-    if store.get(table, row_id) is None:
-        raise no_row(table.name, row_id)
-    held = privileges_of(store, row_id)
-    ids = dict(store.database.look("SELECT name, privilegeid FROM privilege"))
-    unit = _business_unit(store, row_id)
-    rows = [
-        {"Depth": depth, "PrivilegeId": ids[name], "BusinessUnitId": unit, "PrivilegeName": name}
-        for name, depth in held.items()
-    ]
-    return _response(request, "RetrieveUserPrivilegesResponse", {"RolePrivileges": rows})
-
-
-def add_privileges_role(store: DataverseStore, table: LiveTable, row_id: str, request: Request) -> Answer:
-    """Give privileges to a role, or make them deeper."""
-    _change_role(store, table, row_id, request)
-    return Answer()
-
-
-def replace_privileges_role(store: DataverseStore, table: LiveTable, row_id: str, request: Request) -> Answer:
-    """Give a role these privileges and no others."""
-    _change_role(store, table, row_id, request, replace=True)
-    return Answer()
-
-
-def _change_role(
-    store: DataverseStore, table: LiveTable, row_id: str, request: Request, *, replace: bool = False
-) -> None:
-    request.caller.require("prvWriteRole", table.name, table.definition.type_code)
-    if store.get(table, row_id) is None:
-        raise no_row(table.name, row_id)
-    known = {row[0] for row in store.database.look("SELECT privilegeid FROM privilege")}
-    held = []
-    for one in request.json().get("Privileges", []):
-        privilege, depth = parse_guid(str(one.get("PrivilegeId", ""))), one.get("Depth")
-        if privilege not in known:
-            raise no_row("privilege", privilege)
-        if depth not in DEPTHS:
-            raise bad_request(f"The depth '{depth}' is not one of {', '.join(DEPTHS)}.")
-        held.append((row_id, privilege, depth))
-    with store.transaction():
-        if replace:
-            store.database.write("DELETE FROM _role_privilege WHERE roleid = ?", (row_id,))
-        store.database.writer.executemany("INSERT OR REPLACE INTO _role_privilege VALUES (?, ?, ?)", held)
-
-
-def publish(store: DataverseStore, request: Request) -> Answer:
-    """Publishing changes nothing here: columns are published when they are made."""
-    request.caller.require("prvPublishCustomization", "organization", 1019)
-    return Answer()
 
 
 FUNCTIONS: dict[str, Unbound] = {
@@ -148,10 +99,29 @@ FUNCTIONS: dict[str, Unbound] = {
     "RetrieveVersion": retrieve_version,
     "RetrieveCurrentOrganization": retrieve_current_organization,
     "RetrieveTotalRecordCount": retrieve_total_record_count,
+    "RetrieveMetadataChanges": metadata_changes.retrieve_metadata_changes,
+    "RetrieveRolePrivilegesRole": roles.retrieve_role_privileges_role,
+    "RetrieveSolutionImportResult": solution_actions.retrieve_import_result,
 }
-ACTIONS: dict[str, Unbound] = {"PublishXml": publish, "PublishAllXml": publish}
-BOUND_FUNCTIONS: dict[tuple[str, str], Bound] = {("systemuser", "RetrieveUserPrivileges"): retrieve_user_privileges}
+ACTIONS: dict[str, Unbound] = {
+    "BulkDelete": bulk.bulk_delete,
+    "Merge": merging.merge,
+    "WinOpportunity": business.win_opportunity,
+    "LoseOpportunity": business.lose_opportunity,
+    "UnpublishDuplicateRule": duplicates.unpublish_rule,
+    "PublishXml": solution_actions.publish,
+    "PublishAllXml": solution_actions.publish,
+    "StageSolution": solution_actions.stage_solution,
+    "ImportSolutionAsync": solution_actions.import_solution_async,
+    "AddSolutionComponent": solution_actions.add_solution_component,
+}
+BOUND_FUNCTIONS: dict[tuple[str, str], Bound] = {
+    ("systemuser", "RetrieveUserPrivileges"): roles.retrieve_user_privileges
+}
 BOUND_ACTIONS: dict[tuple[str, str], Bound] = {
-    ("role", "AddPrivilegesRole"): add_privileges_role,
-    ("role", "ReplacePrivilegesRole"): replace_privileges_role,
+    ("lead", "QualifyLead"): business.qualify_lead,
+    ("duplicaterule", "PublishDuplicateRule"): duplicates.publish_rule,
+    ("role", "AddPrivilegesRole"): roles.add_privileges_role,
+    ("role", "ReplacePrivilegesRole"): roles.replace_privileges_role,
+    ("role", "RemovePrivilegeRole"): roles.remove_privilege_role,
 }

@@ -18,7 +18,7 @@ import orjson
 from crmsync.sandbox.dataverse.errors import ODataError, bad_request, unreadable_stream
 from crmsync.sandbox.dataverse.privileges import Caller
 
-ROOT = re.compile(r"^/api/data/v9\.\d/", re.IGNORECASE)
+ROOT = re.compile(r"^/api/data/v9\.\d(?:/|$)", re.IGNORECASE)
 JSON = "application/json; odata.metadata=minimal"
 GUID = re.compile(r"^\{?([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\}?$", re.IGNORECASE)
 _SEGMENT = re.compile(r"^([^()]+)(?:\((.*)\))?$", re.DOTALL)
@@ -159,10 +159,32 @@ def parse_guid(literal: str) -> str:
 def parse_parameters(request: Request, text: str | None) -> dict[str, str]:
     """A function's parameters by name, aliases (``@p1``) replaced by their values in the query string."""
     found: dict[str, str] = {}
-    for name, value in re.findall(r"(\w+)\s*=\s*('(?:[^']|'')*'|[^,]+)", text or ""):
+    for part in split_arguments(text or ""):
+        name, equals, value = part.partition("=")
+        value = value.strip()
+        if not equals or not re.fullmatch(r"\s*\w+\s*", name):
+            raise bad_request(f"Bad Request - Error in query syntax at '{part}'.")
         if value.startswith("@"):
             if value not in request.query:
                 raise bad_request(f"The parameter alias '{value}' is not defined in the request URI.")
             value = request.query[value]
-        found[name] = value
+        found[name.strip()] = value
     return found
+
+
+def split_arguments(text: str) -> list[str]:
+    """Arguments of a call; a comma inside quotes, brackets or braces parts nothing."""
+    parts, depth, quote, start = [], 0, "", 0
+    for index, character in enumerate(text):
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        elif character in "([{":
+            depth += 1
+        elif character in ")]}":
+            depth -= 1
+        elif character == "," and depth == 0:
+            parts.append(text[start:index])
+            start = index + 1
+    return [part for part in [*parts, text[start:]] if part.strip()]

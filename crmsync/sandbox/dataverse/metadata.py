@@ -9,7 +9,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from crmsync.sandbox.dataverse.columns import Column
+from crmsync.sandbox.dataverse.alternate_keys import key_status
+from crmsync.sandbox.dataverse.columns import AlternateKey, Column
 from crmsync.sandbox.dataverse.errors import ODataError, bad_request, no_segment
 from crmsync.sandbox.dataverse.messages import GUID, Answer, Request, Segment
 from crmsync.sandbox.dataverse.metadata_json import (
@@ -18,8 +19,9 @@ from crmsync.sandbox.dataverse.metadata_json import (
     attribute_json,
     class_name,
     entity_json,
+    global_option_set_json,
+    key_json,
     option_set_json,
-    relationship_json,
     specific_json,
 )
 from crmsync.sandbox.dataverse.metadata_query import (
@@ -29,7 +31,16 @@ from crmsync.sandbox.dataverse.metadata_query import (
     no_metadata_property,
     pick,
 )
+from crmsync.sandbox.dataverse.option_set_write import find_option_set
+from crmsync.sandbox.dataverse.relationships import (
+    find_relationship,
+    many_to_many,
+    many_to_one,
+    one_to_many,
+    relationships,
+)
 from crmsync.sandbox.dataverse.schema import LiveTable, Schema
+from crmsync.sandbox.dataverse.store import DataverseStore
 
 ENTITY = "EntityMetadata"
 _CASTS = {
@@ -37,6 +48,11 @@ _CASTS = {
     *(f"{kind}AttributeMetadata" for kind in ("Boolean", "DateTime", "Picklist", "State", "Status", "Lookup")),
     *(f"{kind}AttributeMetadata" for kind in ("MultiSelectPicklist", "UniqueIdentifier", "EntityName", "Image")),
     *(f"{kind}AttributeMetadata" for kind in ("File", "ManagedProperty")),
+}
+_RELATIONSHIPS = {
+    "ManyToOneRelationships": "OneToManyRelationshipMetadata",
+    "OneToManyRelationships": "OneToManyRelationshipMetadata",
+    "ManyToManyRelationships": "ManyToManyRelationshipMetadata",
 }
 _LISTS = ("Attributes", "ManyToOneRelationships", "OneToManyRelationships", "ManyToManyRelationships", "Keys")
 
@@ -69,11 +85,20 @@ def _logical_name(key: str) -> str | None:
     return match[1] if match else None
 
 
-class MetadataReader:
-    """Answers one GET below ``EntityDefinitions`` or ``GlobalOptionSetDefinitions``."""
+def find_key(table: LiveTable, key: str) -> AlternateKey:
+    """An alternate key by ``LogicalName='new_extkey'`` or by MetadataId."""
+    name = _logical_name(key)
+    for one in table.definition.keys:
+        if one.name == name or (GUID.match(key) and one.metadata_id == key.strip("{}").lower()):
+            return one
+    raise no_definition("a key", name or key)
 
-    def __init__(self, schema: Schema, request: Request) -> None:
-        self._schema, self._request = schema, request
+
+class MetadataReader:
+    """Answers one GET below ``EntityDefinitions`` and its neighbours."""
+
+    def __init__(self, store: DataverseStore, request: Request) -> None:
+        self._store, self._schema, self._request = store, store.schema, request
         self._options = request.query
         for name in request.query:
             if name.startswith("$") and name not in {"$select", "$filter", "$expand", "$count"}:
@@ -82,7 +107,9 @@ class MetadataReader:
     def answer(self) -> Answer:
         first, *rest = self._request.segments
         if first.name == "GlobalOptionSetDefinitions":
-            return self._global_option_sets(first.key)
+            return self._global_option_sets(first, rest)
+        if first.name == "RelationshipDefinitions":
+            return self._relationship_definitions(first, rest)
         if first.key is None:
             if rest:
                 raise no_segment(rest[0].name)
@@ -98,6 +125,9 @@ class MetadataReader:
         where = f"EntityDefinitions('{table.name}')/{part.name}"
         if part.name not in _LISTS:
             raise no_segment(part.name)
+        if part.name == "Keys" and part.key is not None:
+            one = key_json(table, found := find_key(table, part.key), key_status(self._store, found))
+            return self._one(pick(one, self._options.get("$select"), "EntityKeyMetadata"), f"{where}/$entity")
         if part.name != "Attributes":
             return self._list(self._related(table, part.name, self._options), where)
         cast = rest.pop(0).name.removeprefix(NAMESPACE) if rest and rest[0].name.startswith(NAMESPACE) else None
@@ -161,29 +191,35 @@ class MetadataReader:
         makers: dict[str, Callable[[], list[Object]]] = {
             "ManyToOneRelationships": lambda: many_to_one(self._schema, table),
             "OneToManyRelationships": lambda: one_to_many(self._schema, table),
-            "ManyToManyRelationships": list,
-            "Keys": list,
+            "ManyToManyRelationships": lambda: many_to_many(self._schema, table),
+            "Keys": lambda: [key_json(table, key, key_status(self._store, key)) for key in table.definition.keys],
         }
-        found = makers[name]()
-        kind = "EntityKeyMetadata" if name == "Keys" else "OneToManyRelationshipMetadata"
-        matches = metadata_filter(options.get("$filter"), kind)
-        return [pick(one, options.get("$select"), kind) for one in found if matches(one)]
+        kind = _RELATIONSHIPS.get(name, "EntityKeyMetadata")
+        # Of one type all, so they need not say which.
+        found = [{key: one[key] for key in one if key != "@odata.type"} for one in makers[name]()]
+        return _chosen(found, options, kind)
 
-    def _global_option_sets(self, key: str | None) -> Answer:
-        named = {
-            column.global_options: option_set_json(table, column)
-            for table in self._schema.tables.values()
-            for column in table.definition.columns
-            if column.global_options
-        }
-        if key is None:
-            return self._list(list(named.values()), "GlobalOptionSetDefinitions")
-        match = re.fullmatch(r"\s*Name\s*=\s*'([^']*)'\s*", key)
-        for name, one in named.items():
-            if (match and match[1] == name) or key.lower() == one["MetadataId"]:
-                typed = {"@odata.type": f"#{NAMESPACE}OptionSetMetadata", **one}
-                return self._one(typed, "GlobalOptionSetDefinitions/$entity")
-        raise no_definition("an option set", key)
+    def _global_option_sets(self, first: Segment, rest: list[Segment]) -> Answer:
+        if rest and not rest[0].name.startswith(NAMESPACE):
+            raise no_segment(rest[0].name)
+        if first.key is None:
+            named = [global_option_set_json(one) for one in self._schema.option_sets.values()]
+            return self._list(_chosen(named, self._options, "OptionSetMetadata"), "GlobalOptionSetDefinitions")
+        one = global_option_set_json(find_option_set(self._schema, first.key))
+        picked = pick(one, self._options.get("$select"), "OptionSetMetadata")
+        return self._one(picked, "GlobalOptionSetDefinitions/$entity")
+
+    def _relationship_definitions(self, first: Segment, rest: list[Segment]) -> Answer:
+        cast = rest[0].name.removeprefix(NAMESPACE) if rest else None
+        if cast not in {None, *_RELATIONSHIPS.values()} or len(rest) > 1:
+            raise no_segment(rest[-1].name)
+        kind = cast or "RelationshipMetadataBase"
+        if first.key is not None:
+            one = find_relationship(self._schema, first.key)
+            picked = pick(one, self._options.get("$select"), kind)
+            return self._one(picked, "RelationshipDefinitions/$entity")
+        found = [one for one in relationships(self._schema) if cast is None or one["@odata.type"].endswith(cast)]
+        return self._list(_chosen(found, self._options, kind), "RelationshipDefinitions")
 
     # Answers
 
@@ -197,28 +233,18 @@ class MetadataReader:
         return Answer.json({"@odata.context": f"{self._request.root}$metadata#{where}", **one})
 
 
+def _chosen(found: list[Object], options: Mapping[str, str], kind: str) -> list[Object]:
+    """What ``$filter`` lets through, with what ``$select`` names."""
+    matches = metadata_filter(options.get("$filter"), kind)
+    return [pick(one, options.get("$select"), kind) for one in found if matches(one)]
+
+
+def option_set_of(table: LiveTable, column: Column) -> Object:
+    """A column's option set, global or its own."""
+    return option_set_json(table, column)
+
+
 def _option_set(table: LiveTable, column: Column, name: str, options: Mapping[str, str]) -> Object | None:
     if name == "GlobalOptionSet" and column.global_options is None:
         return None
     return pick(option_set_json(table, column), options.get("$select"), "OptionSetMetadata")
-
-
-def many_to_one(schema: Schema, table: LiveTable) -> list[Object]:
-    """The relationships of the table's own lookups; an owner lookup has one, to ``owner``."""
-    found: dict[str, Object] = {}
-    for column in table.definition.columns:
-        for one in column.references:
-            target = schema.tables[one.target]
-            name = f"{one.schema_name}.{one.navigation}"
-            found.setdefault(name, relationship_json(table, column, target, one.navigation, one.schema_name))
-    return list(found.values())
-
-
-def one_to_many(schema: Schema, table: LiveTable) -> list[Object]:
-    """The relationships of other tables' lookups to this one."""
-    return [
-        one
-        for other in schema.tables.values()
-        for one in many_to_one(schema, other)
-        if one["ReferencedEntity"] == table.name
-    ]

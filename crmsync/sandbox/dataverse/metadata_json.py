@@ -9,18 +9,16 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from crmsync.sandbox.dataverse.columns import CHOICE_KINDS, Column
+from crmsync.sandbox.dataverse.columns import CHOICE_KINDS, AlternateKey, Column, OptionSet
+from crmsync.sandbox.dataverse.field_security import can_be_secured
 from crmsync.sandbox.dataverse.options import Option
-from crmsync.sandbox.dataverse.privileges import PRIVILEGES, RIGHTS, privilege, privilege_id
+from crmsync.sandbox.dataverse.privileges import DEPTHS, RIGHTS, privilege_id, table_privileges
 from crmsync.sandbox.dataverse.schema import NAMES, LiveTable
 
 NAMESPACE = "Microsoft.Dynamics.CRM."
 LANGUAGE = 1033
 _CLASS_NAMES = {"Customer": "Lookup", "Owner": "Lookup", "Uniqueidentifier": "UniqueIdentifier", "Virtual": ""}
 _VIRTUAL = {"MultiSelectPicklist", "Image", "File"}
-_PRIVILEGE_TYPES = dict(
-    zip(RIGHTS, ("Create", "Read", "Write", "Delete", "Append", "AppendTo", "Assign", "Share"), strict=True)
-)
 OPTION_KINDS = CHOICE_KINDS | {"MultiSelectPicklist", "Boolean"}
 
 
@@ -70,7 +68,7 @@ def entity_json(table: LiveTable) -> dict[str, Any]:
         "TableType": "Standard",
         "DisplayName": label(one.label),
         "DisplayCollectionName": label(one.plural_label),
-        "Description": label(None),
+        "Description": label(one.description),
         "IsCustomEntity": one.custom,
         "IsPrivate": False,
         "IsIntersect": False,
@@ -90,12 +88,14 @@ def entity_json(table: LiveTable) -> dict[str, Any]:
 
 def privileges_json(table: LiveTable) -> list[dict[str, Any]]:
     """The table's privileges, in the fixed order of rights."""
-    named = ((right, privilege(right, table.definition.schema_name)) for right in RIGHTS)
-    depths = {"CanBeBasic": True, "CanBeLocal": True, "CanBeDeep": True, "CanBeGlobal": True}
     return [
-        {"Name": name, "PrivilegeId": privilege_id(name), "PrivilegeType": _PRIVILEGE_TYPES[right], **depths}
-        for right, name in named
-        if name in PRIVILEGES
+        {
+            "Name": name,
+            "PrivilegeId": privilege_id(name),
+            "PrivilegeType": right,
+            **{f"CanBe{depth}": depth in depths for depth in DEPTHS},
+        }
+        for right, (name, depths) in zip(RIGHTS, table_privileges(table.definition).items(), strict=True)
     ]
 
 
@@ -112,13 +112,16 @@ def attribute_json(table: LiveTable, column: Column) -> dict[str, Any]:
         "AttributeOf": column.of,
         "ColumnNumber": list(table.columns).index(column.name) + 1,
         "DisplayName": label(column.label if column.of is None else None),
-        "Description": label(None),
+        "Description": label(column.description),
         "IsPrimaryId": column.primary,
         "IsPrimaryName": column.primary_name,
         "IsLogical": column.logical or column.of is not None,
         "IsCustomAttribute": column.custom,
         "IsManaged": not column.custom,
         "IsSecured": column.secured,
+        **dict.fromkeys(
+            ("CanBeSecuredForRead", "CanBeSecuredForCreate", "CanBeSecuredForUpdate"), can_be_secured(column)
+        ),
         "IsValidForRead": column.readable,
         "IsValidForCreate": column.creatable,
         "IsValidForUpdate": column.updatable,
@@ -177,6 +180,8 @@ def specific_json(column: Column) -> dict[str, Any]:
             "MaxHeight": 144,
             "MaxWidth": 144,
         }
+    if kind == "File":
+        return {"MaxSizeInKB": 32768}
     if kind == "Boolean":
         return {"DefaultValue": bool(column.default)}
     if kind in OPTION_KINDS:
@@ -219,6 +224,43 @@ def option_set_json(table: LiveTable, column: Column) -> dict[str, Any]:
     return {**base, "Options": options}
 
 
+def global_option_set_json(one: OptionSet) -> dict[str, Any]:
+    """A global option set by itself."""
+    column = Column("", "Picklist", one.label, options=one.options, custom=one.custom)
+    return {
+        "@odata.type": f"#{NAMESPACE}OptionSetMetadata",
+        "MetadataId": one.metadata_id,
+        "HasChanged": None,
+        "Name": one.name,
+        "DisplayName": label(one.label),
+        "Description": label(None),
+        "IsGlobal": True,
+        "IsCustomOptionSet": one.custom,
+        "IsManaged": not one.custom,
+        "OptionSetType": "Picklist",
+        "Options": [option_json(column, option) for option in one.options],
+    }
+
+
+def key_json(table: LiveTable, key: AlternateKey, status: str) -> dict[str, Any]:
+    """An alternate key."""
+    return {
+        "MetadataId": key.metadata_id,
+        "HasChanged": None,
+        "SchemaName": key.schema_name,
+        "LogicalName": key.name,
+        "EntityLogicalName": table.name,
+        "DisplayName": label(key.label),
+        "KeyAttributes": list(key.columns),
+        "EntityKeyIndexStatus": status,
+        "IsManaged": False,
+        "IsCustomizable": managed(True, "iscustomizable"),
+        "IsSynchronous": False,
+        "IsExportKey": False,
+        "IntroducedVersion": "1.0.0.0",
+    }
+
+
 def option_json(column: Column, option: Option) -> dict[str, Any]:
     one: dict[str, Any] = {
         "Value": option.value,
@@ -236,24 +278,3 @@ def option_json(column: Column, option: Option) -> dict[str, Any]:
         one |= {"@odata.type": f"#{NAMESPACE}StateOptionMetadata", "DefaultStatus": option.default_status}
         one |= {"InvariantName": option.label.replace(" ", "")}
     return one
-
-
-def relationship_json(
-    table: LiveTable, column: Column, target: LiveTable, navigation: str, schema_name: str
-) -> dict[str, Any]:
-    """A one-to-many relationship, seen from either end."""
-    owner = column.kind == "Owner"
-    return {
-        "MetadataId": metadata_id("relationship", schema_name, table.name, target.name),
-        "HasChanged": None,
-        "SchemaName": schema_name,
-        "RelationshipType": "OneToManyRelationship",
-        "IsCustomRelationship": column.custom,
-        "IsManaged": not column.custom,
-        "ReferencingEntity": table.name,
-        "ReferencingAttribute": column.name,
-        "ReferencingEntityNavigationPropertyName": navigation,
-        "ReferencedEntity": "owner" if owner else target.name,
-        "ReferencedAttribute": "ownerid" if owner else target.primary_id,
-        "ReferencedEntityNavigationPropertyName": schema_name,
-    }

@@ -95,3 +95,30 @@ INTERESTS = (
     Option(100000003, "Product news"),
     Option(100000004, "Données & analyses"),
 )
+
+OPPORTUNITY_RATING = numbered("Hot|Warm|Cold")
+SALES_STAGE = numbered("Qualify|Develop|Propose|Close", first=0)
+CONNECTION_CATEGORY = (
+    Option(1, "Business"),
+    Option(2, "Family"),
+    Option(3, "Social"),
+    Option(4, "Sales"),
+    Option(5, "Other"),
+    Option(1000, "Stakeholder"),
+    Option(1001, "Sales Team"),
+    Option(1002, "Service"),
+)
+OPPORTUNITY_STATE = (
+    Option(0, "Open", default_status=1),
+    Option(1, "Won", default_status=3),
+    Option(2, "Lost", default_status=4),
+)
+OPPORTUNITY_STATUS = (
+    Option(1, "In Progress", state=0),
+    Option(2, "On Hold", state=0),
+    Option(3, "Won", state=1),
+    Option(4, "Canceled", state=2),
+    Option(5, "Out-Sold", state=2),
+)
+ATTENDANCE = (Option(100000000, "Registered"), Option(100000001, "Attended"), Option(100000002, "No show"))
+SESSIONS = (Option(100000000, "Keynote"), Option(100000001, "Workshop; hands-on"), Option(100000002, "Dinner"))

@@ -80,6 +80,8 @@ ROLE = (
     lookup("businessunitid", "Business Unit", Reference("businessunit", "businessunitid", "business_unit_roles")),
     lookup("parentroleid", "Parent Role", Reference("role", "parentroleid", "role_parent_role")),
     lookup("parentrootroleid", "Parent Root Role", Reference("role", "parentrootroleid", "role_parent_root_role")),
+    system(yes_no("ismanaged", "State")),
+    system(guid("solutionid", "Solution")),
     *CREATED,
     VERSION,
 )

@@ -7,9 +7,13 @@ names follow the schema name of the table, but the user table's are ``prvReadUse
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from crmsync.sandbox.dataverse.columns import Table
 from crmsync.sandbox.dataverse.entities import TABLES
 from crmsync.sandbox.dataverse.errors import missing_privilege
 from crmsync.sandbox.dataverse.schema import NAMES
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
 
 RIGHTS = ("Create", "Read", "Write", "Delete", "Append", "AppendTo", "Assign", "Share")
 DEPTHS = ("Basic", "Local", "Deep", "Global")
-_SPECIAL_NAMES = {"SystemUser": "User"}
+_SPECIAL_NAMES = {"SystemUser": "User", "FieldPermission": "FieldSecurityProfile", "SolutionComponent": "Solution"}
 CUSTOMIZATION = (
     "prvReadEntity",
     "prvWriteEntity",
@@ -33,9 +37,11 @@ CUSTOMIZATION = (
     "prvReadOptionSet",
     "prvReadCustomization",
     "prvPublishCustomization",
+    "prvImportCustomization",
     "prvReadPrivilege",
     "prvActOnBehalfOfAnotherUser",
     "prvReadOrganization",
+    "prvMerge",
 )
 
 
@@ -48,6 +54,24 @@ def privilege_id(name: str) -> str:
     return str(uuid.uuid5(NAMES, name))
 
 
+def table_privileges(table: Table) -> dict[str, tuple[str, ...]]:
+    """The names of a table's privileges, and how deep each can be: owned rows to any depth, others all or none."""
+    depths = ("Global",) if table.ownership in {"None", "OrganizationOwned"} else DEPTHS
+    return {privilege(right, table.schema_name): depths for right in RIGHTS}
+
+
+def privilege_rows(privileges: Mapping[str, tuple[str, ...]]) -> list[dict[str, object]]:
+    """The rows of the privilege table for these names."""
+    return [
+        {"privilegeid": privilege_id(name), "name": name, **{f"canbe{one.lower()}": one in depths for one in DEPTHS}}
+        for name, depths in privileges.items()
+    ]
+
+
+PRIVILEGE_DEPTHS: dict[str, tuple[str, ...]] = {
+    name: depths for table in reversed(TABLES) for name, depths in table_privileges(table).items()
+} | dict.fromkeys(CUSTOMIZATION, ("Global",))
+"""Every privilege of a new organization, and the depths that it can be given with."""
 PRIVILEGES: tuple[str, ...] = tuple(
     dict.fromkeys([*(privilege(right, table.schema_name) for table in TABLES for right in RIGHTS), *CUSTOMIZATION])
 )
@@ -71,16 +95,47 @@ SYNC_ROLE_PRIVILEGES: tuple[str, ...] = tuple(
 
 @dataclass(frozen=True)
 class Caller:
-    """The user behind a request and the depth of each privilege it holds."""
+    """The user behind a request, the depth of each privilege it holds, and the secured columns that it may not use.
+
+    ``may_not`` holds the columns by what is forbidden (read, create, update) and by table.
+    """
 
     user_id: str
     depths: dict[str, str]
+    roles: int = 1
+    may_not: Mapping[str, Mapping[str, frozenset[str]]] = field(default_factory=dict)
 
     def require(self, name: str, entity: str, type_code: int, *, depth: str = "Basic") -> None:
         """Raise 403 unless the caller holds ``name``, at least that deep."""
         held = self.depths.get(name)
         if held is None or DEPTHS.index(held) < DEPTHS.index(depth):
-            raise missing_privilege(self.user_id, name, privilege_id(name), type_code, entity)
+            holds = (self.roles, len(self.depths))
+            raise missing_privilege(self.user_id, holds, name, privilege_id(name), type_code, entity)
+
+
+_CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)
+
+
+@contextmanager
+def acting(caller: Caller) -> Iterator[None]:
+    """Inside the block, rows are read as ``caller`` sees them."""
+    token = _CALLER.set(caller)
+    try:
+        yield
+    finally:
+        _CALLER.reset(token)
+
+
+def current_user() -> str:
+    """The id of the user who acts; nobody's outside of a request."""
+    caller = _CALLER.get()
+    return caller.user_id if caller else ""
+
+
+def hidden_columns(table: str) -> frozenset[str]:
+    """The secured columns of a table that the user behind the current operation may not read."""
+    caller = _CALLER.get()
+    return frozenset() if caller is None else caller.may_not.get("read", {}).get(table, frozenset())
 
 
 def privileges_of(store: DataverseStore, user_id: str) -> dict[str, str]:

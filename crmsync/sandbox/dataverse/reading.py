@@ -6,24 +6,25 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from dataclasses import dataclass
 from typing import Any
 
-from crmsync.sandbox.dataverse.database import quoted
-from crmsync.sandbox.dataverse.errors import bad_request, no_property, no_row, no_row_with_key, no_such_key
-from crmsync.sandbox.dataverse.expanding import Expand, require_read, split_expand
+from crmsync.sandbox.dataverse.aggregates import MOST_ROWS, check_size, parse_apply
+from crmsync.sandbox.dataverse.errors import bad_request, no_property, no_row, not_implemented
+from crmsync.sandbox.dataverse.expanding import Expand, expansions, require_read
+from crmsync.sandbox.dataverse.fetchxml import parse_fetch
 from crmsync.sandbox.dataverse.filters import where
-from crmsync.sandbox.dataverse.messages import GUID, MAX_PAGE, Answer, Request, parse_guid
+from crmsync.sandbox.dataverse.messages import MAX_PAGE, Answer, Request
 from crmsync.sandbox.dataverse.ordering import after, parse_order
 from crmsync.sandbox.dataverse.paging import Cookie, link
-from crmsync.sandbox.dataverse.privileges import privilege
 from crmsync.sandbox.dataverse.rows import Annotations, RowShape, selected_columns
 from crmsync.sandbox.dataverse.schema import Collection, LiveTable
 from crmsync.sandbox.dataverse.sources import Source
 from crmsync.sandbox.dataverse.store import DataverseStore
+from crmsync.sandbox.dataverse.visibility import require_row, visible_rows
 
-ALLOWED = {"$select", "$filter", "$orderby", "$top", "$count", "$expand", "$skiptoken", "$deltatoken"}
+ALLOWED = {"$select", "$filter", "$orderby", "$top", "$count", "$expand", "$apply", "$skiptoken", "$deltatoken"}
+_OTHER_LANGUAGES = {"sql", "savedquery", "userquery"}
 _ROWS_WORTH_A_THREAD = 500
 
 
@@ -32,6 +33,8 @@ def check_options(request: Request) -> dict[str, str]:
     for name in request.query:
         if name.startswith("$") and name not in ALLOWED:
             raise bad_request(f"The query parameter {name} is not supported.")
+        if name.lower() in _OTHER_LANGUAGES:
+            raise not_implemented(f"Queries by '{name}' are not implemented here.")
     return request.query
 
 
@@ -79,8 +82,12 @@ async def read_collection(
     options = check_options(request)
     require_read(request, table)
     source = Source(store.schema, table)
+    if "fetchXml" in options and related is None:
+        return await _read_fetch(store, table, request)
+    if "$apply" in options:
+        return await _read_aggregates(store, source, request, related)
     shape = RowShape(source, selected_columns(table, options.get("$select")), Annotations(request.prefer.annotations))
-    expands = [Expand(store, shape, item, request) for item in split_expand(options.get("$expand"))]
+    expands = expansions(store, shape, options.get("$expand"), request)
     conditions = _conditions(store, source, request) + ([related.condition(source)] if related else [])
     count = await _counted(store, source, conditions) if options.get("$count") == "true" else None
     orders = parse_order(options.get("$orderby"), source)
@@ -112,12 +119,42 @@ async def read_collection(
     return Answer.json(body, headers=request.prefer.applied(paged=top is None))
 
 
+async def _read_aggregates(store: DataverseStore, source: Source, request: Request, related: Related | None) -> Answer:
+    """The rows of ``$apply``."""
+    options = request.query
+    if beside := {"$select", "$filter", "$expand", "$count", "$skiptoken", "$deltatoken"} & options.keys():
+        raise bad_request(f"The query parameter {min(beside)} is not supported together with $apply.")
+    aggregation = parse_apply(options["$apply"], source)
+    conditions = [where(text, source, _aliases(request), store.now()) for text in aggregation.filters]
+    conditions += visible_rows(store, source, request.caller) + ([related.condition(source)] if related else [])
+    order = aggregation.order(options.get("$orderby"))
+    check_size(await _counted(store, source, conditions, MOST_ROWS))
+    size = min(number("$top", options.get("$top", str(MAX_PAGE))), MAX_PAGE)
+    sql = f"{aggregation.sql(source, conditions, order)} LIMIT {size}"
+    rows = aggregation.objects(await fetch(store, sql, source.parameters, _ROWS_WORTH_A_THREAD))
+    about = f"{request.root}$metadata#{source.table.set_name}({','.join(aggregation.names)})"
+    return Answer.json({"@odata.context": about, "value": rows})
+
+
+async def _read_fetch(store: DataverseStore, table: LiveTable, request: Request) -> Answer:
+    """A page of the rows of a FetchXml query."""
+    fetched = parse_fetch(store, table, request, request.query["fetchXml"])
+    found = await fetch(store, fetched.sql, fetched.source.parameters, fetched.size)
+    notes = fetched.paging(store, Annotations(request.prefer.annotations), more=len(found) > fetched.size)
+    body = {"@odata.context": context(request, table, None), **notes}
+    return Answer.json(body | {"value": fetched.objects(found[: fetched.size])}, headers=request.prefer.applied())
+
+
+def _aliases(request: Request) -> dict[str, str]:
+    return {name: value for name, value in request.query.items() if name.startswith("@")}
+
+
 def _without_token(options: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in options.items() if name != "$skiptoken"}
 
 
 def _names(expands: list[Expand]) -> str:
-    return ",".join(f"{one.name}({one.select or ''})" for one in expands)
+    return ",".join(one.context for one in expands)
 
 
 def _where(conditions: list[str]) -> str:
@@ -128,18 +165,14 @@ def _conditions(store: DataverseStore, source: Source, request: Request) -> list
     """``$filter``, and the caller's own rows only when its privilege is no deeper than that."""
     conditions = []
     if "$filter" in request.query:
-        aliases = {name: value for name, value in request.query.items() if name.startswith("@")}
-        conditions.append(where(request.query["$filter"], source, aliases, store.now()))
-    name = privilege("Read", source.table.definition.schema_name)
-    if request.caller.depths[name] == "Basic" and "ownerid" in source.table.stored:
-        conditions.append(f"{source.sql('ownerid')} = {source.bind(request.caller.user_id)}")
-    return conditions
+        conditions.append(where(request.query["$filter"], source, _aliases(request), store.now()))
+    return conditions + visible_rows(store, source, request.caller)
 
 
-async def _counted(store: DataverseStore, source: Source, conditions: list[str]) -> int:
+async def _counted(store: DataverseStore, source: Source, conditions: list[str], most: int = MAX_PAGE) -> int:
     """How many rows there are, counted no further than just above the limit that the service reports."""
-    sql = f"SELECT count(*) FROM (SELECT 1 FROM {source.from_clause()} {_where(conditions)} LIMIT {MAX_PAGE + 1})"
-    rows = await fetch(store, sql, source.parameters, MAX_PAGE)
+    sql = f"SELECT count(*) FROM (SELECT 1 FROM {source.from_clause()} {_where(conditions)} LIMIT {most + 1})"
+    rows = await fetch(store, sql, source.parameters, most)
     return int(rows[0][0])
 
 
@@ -162,42 +195,19 @@ async def count_rows(store: DataverseStore, table: LiveTable, request: Request) 
     return Answer(200, {"Content-Type": "text/plain"}, f"\ufeff{total}".encode())
 
 
-def find_id(store: DataverseStore, table: LiveTable, key: str) -> str:
-    """The row id that a key stands for: a GUID, or ``column=value`` pairs of an alternate key."""
-    if GUID.match(key):
-        return parse_guid(key)
-    pairs = re.findall(r"(\w+)\s*=\s*('(?:[^']|'')*'|[^,]+)", key)
-    if not pairs:
-        raise parse_error(key)
-    if len(pairs) == 1 and pairs[0][0] == table.primary_id:
-        return parse_guid(pairs[0][1])
-    columns = {name for name, _ in pairs}
-    if columns not in [set(one) for one in table.definition.extra.get("keys", [])]:
-        raise no_such_key(table.name)
-    values = [value[1:-1].replace("''", "'") if value.startswith("'") else value for _, value in pairs]
-    tests = " AND ".join(f"{quoted(table.properties[name].name)} = ?" for name, _ in pairs)
-    found = store.database.look(f"SELECT {table.primary_id} FROM {quoted(table.name)} WHERE {tests}", values)
-    if not found:
-        raise no_row_with_key()
-    return str(found[0][0])
-
-
-def parse_error(key: str) -> Exception:
-    return bad_request(f"Unrecognized 'Edm.Guid' literal '{key}' at '0' in '{key}'.")
-
-
 def read_row(store: DataverseStore, table: LiveTable, row_id: str, request: Request, status: int = 200) -> Answer:
     """One row; 304 when the client's etag is still current."""
     options = check_options(request)
     require_read(request, table)
     source = Source(store.schema, table)
     shape = RowShape(source, selected_columns(table, options.get("$select")), Annotations(request.prefer.annotations))
-    expands = [Expand(store, shape, item, request) for item in split_expand(options.get("$expand"))]
+    expands = expansions(store, shape, options.get("$expand"), request)
     test = f"{source.sql(table.primary_id)} = {source.bind(row_id)}"
     sql = f"SELECT {', '.join(shape.expressions)} FROM {source.from_clause()} WHERE {test}"
     found = store.database.look(sql, source.parameters)
     if not found:
         raise no_row(table.name, row_id)
+    require_row(store, request.caller, table, row_id, "Read")
     row = shape.objects(found)[0]
     etag = row["@odata.etag"]
     if request.method == "GET" and request.headers.get("if-none-match") == etag:
@@ -220,6 +230,7 @@ def read_property(store: DataverseStore, table: LiveTable, row_id: str, name: st
     found = store.database.look(sql, (row_id,))
     if not found:
         raise no_row(table.name, row_id)
+    require_row(store, request.caller, table, row_id, "Read")
     value = shape.objects(found)[0][name]
     if value is None:
         return Answer(204)

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from crmsync.sandbox.dataverse.columns import CHOICE_KINDS, Column, Reference, Table, text
+from crmsync.sandbox.dataverse.columns import CHOICE_KINDS, Column, Link, OptionSet, Reference, Table, text
+from crmsync.sandbox.dataverse.history import History
 
 NAMES = uuid.UUID("6f0b2f9e-5d1c-4c3a-9a52-7b1f0a2f6c11")
 """Namespace of the metadata ids of standard tables and columns."""
@@ -41,10 +42,26 @@ class Collection:
     link: tuple[str, str, str] | None = None
 
 
-USER_ROLES = {
-    "systemuser": Collection("systemuserroles_association", "role", link=("_user_role", "systemuserid", "roleid")),
-    "role": Collection("systemuserroles_association", "systemuser", link=("_user_role", "roleid", "systemuserid")),
-}
+def _both_ways(name: str, link: str, one: tuple[str, str], other: tuple[str, str]) -> dict[str, list[Collection]]:
+    """A many-to-many relationship, by the table it is seen from. ``one`` and ``other``: table, column in ``link``."""
+    return {
+        one[0]: [Collection(name, other[0], link=(link, one[1], other[1]))],
+        other[0]: [Collection(name, one[0], link=(link, other[1], one[1]))],
+    }
+
+
+_LINKS = (
+    _both_ways("systemuserroles_association", "_user_role", ("systemuser", "systemuserid"), ("role", "roleid")),
+    _both_ways("roleprivileges_association", "_role_privilege", ("role", "roleid"), ("privilege", "privilegeid")),
+    _both_ways(
+        "systemuserprofiles_association",
+        "_user_profile",
+        ("systemuser", "systemuserid"),
+        ("fieldsecurityprofile", "fieldsecurityprofileid"),
+    ),
+)
+LINKS = {table: [one for link in _LINKS for one in link.get(table, [])] for link in _LINKS for table in link}
+"""The many-to-many relationships of the platform, by table."""
 
 
 class LiveTable:
@@ -129,21 +146,53 @@ def shadows(column: Column) -> tuple[Column, ...]:
 
 
 class Schema:
-    """All tables, by logical name and by entity set name."""
+    """All tables, by logical name and by entity set name; many-to-many relationships; global option sets.
 
-    def __init__(self, tables: Iterable[Table]) -> None:
-        self.stamp = 1
-        self.tables: dict[str, LiveTable] = {}
-        for table in tables:
-            self.put(table)
+    ``stamp`` counts the changes, and ``history`` remembers the stamp of each.
+    """
+
+    def __init__(
+        self,
+        tables: Iterable[Table],
+        links: Iterable[Link] = (),
+        option_sets: Iterable[OptionSet] = (),
+        history: History | None = None,
+    ) -> None:
+        self.history = history or History()
+        self.tables: dict[str, LiveTable] = {table.name: LiveTable(table) for table in tables}
+        self.links: dict[str, Link] = {link.schema_name: link for link in links}
+        self.option_sets: dict[str, OptionSet] = _used_option_sets(self.tables.values())
+        self.option_sets |= {one.name: one for one in option_sets}
+        self._refresh()
+
+    @property
+    def stamp(self) -> int:
+        return self.history.stamp
+
+    def _refresh(self) -> None:
+        self.sets = {table.set_name: table for table in self.tables.values()}
+        self._collections: dict[str, dict[str, Collection]] = {}
+        self.secured = frozenset(
+            (table.name, column.name)
+            for table in self.tables.values()
+            for column in table.definition.columns
+            if column.secured
+        )
 
     def put(self, definition: Table) -> LiveTable:
         """Take in a new or changed table."""
         live = LiveTable(definition)
+        self.history.note(self.tables.get(live.name), live)
         self.tables[live.name] = live
-        self.sets = {table.set_name: table for table in self.tables.values()}
-        self.stamp += 1
+        self._refresh()
         return live
+
+    def drop(self, name: str) -> LiveTable:
+        """Forget a table."""
+        gone = self.tables.pop(name)
+        self.history.note(gone, None)
+        self._refresh()
+        return gone
 
     def add_column(self, table: str, column: Column) -> LiveTable:
         old = self.tables[table].definition
@@ -153,8 +202,37 @@ class Schema:
         old = self.tables[table].definition
         return self.put(replace(old, columns=tuple(column for column in old.columns if column.name != name)))
 
+    def change_column(self, table: str, changed: Column) -> LiveTable:
+        """Put a changed column in the place of the one with its name."""
+        old = self.tables[table].definition
+        columns = tuple(changed if column.name == changed.name else column for column in old.columns)
+        return self.put(replace(old, columns=columns))
+
+    def put_link(self, link: Link) -> None:
+        self.links[link.schema_name] = link
+        self.history.touch(link.metadata_id)
+        self._refresh()
+
+    def drop_link(self, link: Link) -> None:
+        del self.links[link.schema_name]
+        self.history.forget(link.metadata_id, "Relationship")
+        self._refresh()
+
+    def put_option_set(self, one: OptionSet) -> None:
+        self.option_sets[one.name] = one
+        self.history.touch(one.metadata_id)
+
+    def drop_option_set(self, one: OptionSet) -> None:
+        del self.option_sets[one.name]
+        self.history.forget(one.metadata_id, "OptionSet")
+
     def collections(self, table: str) -> dict[str, Collection]:
         """Collection-valued navigation properties of a table: the other end of every lookup to it."""
+        if table not in self._collections:
+            self._collections[table] = self._find_collections(table)
+        return self._collections[table]
+
+    def _find_collections(self, table: str) -> dict[str, Collection]:
         found: dict[str, Collection] = {}
         for other in self.tables.values():
             for column in other.definition.columns:
@@ -162,6 +240,22 @@ class Schema:
                     if one.target == table:
                         kind = f"{column.name}type" if column.polymorphic else None
                         found[one.schema_name] = Collection(one.schema_name, other.name, column.name, kind)
-        if table in USER_ROLES:
-            found[USER_ROLES[table].name] = USER_ROLES[table]
+        for link in self.links.values():
+            for here, there in ((0, 1), (1, 0)):
+                if link.entities[here] == table:
+                    sides = (link.intersect, f"id{here}", f"id{there}")
+                    found[link.navigations[here]] = Collection(link.navigations[here], link.entities[there], link=sides)
+        found |= {one.name: one for one in LINKS.get(table, [])}
         return found
+
+
+def _used_option_sets(tables: Iterable[LiveTable]) -> dict[str, OptionSet]:
+    """The global option sets that columns use."""
+    found: dict[str, OptionSet] = {}
+    for table in tables:
+        for column in table.definition.columns:
+            if column.global_options:
+                name = column.global_options
+                metadata_id = str(uuid.uuid5(NAMES, f"optionset.{name}"))
+                found[name] = OptionSet(name, column.label, column.options, metadata_id, custom=column.custom)
+    return found

@@ -8,6 +8,9 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 
+from crmsync.sandbox.dataverse.alternate_keys import find_id, key_values, primary_key
+from crmsync.sandbox.dataverse.bulk import MULTIPLE, answer_multiple
+from crmsync.sandbox.dataverse.csdl import csdl
 from crmsync.sandbox.dataverse.errors import (
     ODataError,
     no_http_resource,
@@ -18,19 +21,23 @@ from crmsync.sandbox.dataverse.errors import (
     sql_error,
 )
 from crmsync.sandbox.dataverse.functions import ACTIONS, BOUND_ACTIONS, BOUND_FUNCTIONS, FUNCTIONS
-from crmsync.sandbox.dataverse.messages import GUID, Answer, Request, Segment, parse_guid
+from crmsync.sandbox.dataverse.jobs import move_on, running
+from crmsync.sandbox.dataverse.messages import Answer, Request, Segment
 from crmsync.sandbox.dataverse.metadata import MetadataReader
 from crmsync.sandbox.dataverse.metadata_json import NAMESPACE
-from crmsync.sandbox.dataverse.metadata_write import MetadataWriter, create_relationship
-from crmsync.sandbox.dataverse.reading import Related, count_rows, find_id, read_collection, read_property, read_row
+from crmsync.sandbox.dataverse.metadata_write import MetadataWriter, changes_schema
+from crmsync.sandbox.dataverse.privileges import acting
+from crmsync.sandbox.dataverse.reading import Related, count_rows, read_collection, read_property, read_row
 from crmsync.sandbox.dataverse.schema import LiveTable
+from crmsync.sandbox.dataverse.solution_import import import_solution
+from crmsync.sandbox.dataverse.solutions import note_component, solution_of
 from crmsync.sandbox.dataverse.store import DataverseStore
 from crmsync.sandbox.dataverse.tracking import count_changes, is_tracked, read_tracked
 from crmsync.sandbox.dataverse.writing import Writer
 
 LONGEST_URL = 32_768
 LONGEST_URL_IN_BATCH = 65_536
-_METADATA = {"EntityDefinitions", "GlobalOptionSetDefinitions"}
+_METADATA = {"EntityDefinitions", "GlobalOptionSetDefinitions", "RelationshipDefinitions"}
 
 
 class Service:
@@ -42,12 +49,26 @@ class Service:
 
     async def answer(self, request: Request) -> Answer:
         """One operation that reads or writes; writes wait for each other."""
+        await self._move_jobs_on()
+        with acting(request.caller):
+            return await self._answer(request)
+
+    async def _move_jobs_on(self) -> None:
+        """System jobs run on their own time; nobody notices before somebody asks."""
+        if running(self.store):
+            async with self.writing:
+                with self.store.transaction():
+                    move_on(self.store, import_solution)
+
+    async def _answer(self, request: Request) -> Answer:
         if request.method == "GET":
             return await self.read(request)
         async with self.writing:
-            if request.segments and request.segments[0].name == "EntityDefinitions":
+            if changes_schema(request):
                 # Dropping a column of a big table takes seconds.
-                return await asyncio.to_thread(MetadataWriter(self.store, request).answer)
+                answer = await asyncio.to_thread(MetadataWriter(self.store, request).answer)
+                note_component(self.store, solution_of(self.store, request), answer)
+                return answer
             with self.store.transaction():
                 return self.write(request)
 
@@ -60,7 +81,10 @@ class Service:
         if first.name in FUNCTIONS and not rest:
             return FUNCTIONS[first.name](self.store, request)
         if first.name in _METADATA:
-            return MetadataReader(self.store.schema, request).answer()
+            request.caller.require("prvReadEntity", "entity", 9800)
+            return MetadataReader(self.store, request).answer()
+        if first.name == "$metadata" and not rest:
+            return csdl(self.store, request)
         table = self._table(first, request)
         if first.key is None:
             return await self._read_set(table, rest, request)
@@ -114,16 +138,24 @@ class Service:
 
     def write(self, request: Request) -> Answer:
         """One operation that changes rows. Never waits, so several of them can be one transaction."""
+        with acting(request.caller):
+            solution = solution_of(self.store, request)
+            answer = self._write(request)
+            note_component(self.store, solution, answer)
+            return answer
+
+    def _write(self, request: Request) -> Answer:
         if not request.segments:
             raise not_allowed("Operation not supported on the service document")
         first, *rest = request.segments
         if request.method == "POST" and first.name in ACTIONS:
             return ACTIONS[first.name](self.store, request)
-        if request.method == "POST" and first.name == "RelationshipDefinitions":
-            return create_relationship(self.store, request)
         table = self._table(first, request)
         writer = Writer(self.store, table, request)
         if first.key is None:
+            action_name = rest[0].name.removeprefix(NAMESPACE) if rest else ""
+            if len(rest) == 1 and rest[0].name.startswith(NAMESPACE) and action_name in MULTIPLE:
+                return answer_multiple(self.store, table, action_name, request)
             if rest or request.method != "POST":
                 raise no_segment(rest[0].name) if rest else not_allowed(f"Operation not supported on {table.set_name}")
             return writer.create()
@@ -137,7 +169,8 @@ class Service:
 
     def _write_row(self, writer: Writer, table: LiveTable, key: str, request: Request) -> Answer:
         if request.method == "PATCH":
-            return writer.change(parse_guid(key) if GUID.match(key) else find_id(self.store, table, key))
+            row_id = primary_key(table, key)
+            return writer.change(row_id) if row_id else writer.change_by_key(key_values(self.store, table, key), key)
         if request.method == "DELETE":
             return writer.delete(find_id(self.store, table, key))
         raise not_allowed(f"The requested resource does not support http method '{request.method}'.", "0x0")

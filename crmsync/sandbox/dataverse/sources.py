@@ -8,6 +8,7 @@ from typing import Any
 from crmsync.sandbox.dataverse.columns import Column
 from crmsync.sandbox.dataverse.database import quoted
 from crmsync.sandbox.dataverse.errors import bad_request, no_property
+from crmsync.sandbox.dataverse.privileges import hidden_columns
 from crmsync.sandbox.dataverse.schema import LiveTable, Schema
 
 
@@ -38,6 +39,9 @@ class Source:
         return column, self.sql(column.name)
 
     def sql(self, logical_name: str) -> str:
+        """A column's SQL; a secured one that the caller may not read is nothing, wherever it is used."""
+        if logical_name in hidden_columns(self.table.name):
+            return "NULL"
         return f"{self.alias}.{quoted(logical_name)}"
 
     def join(self, navigation_name: str) -> Source:

@@ -10,17 +10,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
 from crmsync.sandbox.core import Organization
 from crmsync.sandbox.dataverse.columns import Column
-from crmsync.sandbox.dataverse.database import Database, create_index, create_table, is_indexed, quoted, sql_columns
+from crmsync.sandbox.dataverse.database import Database, create_table, is_indexed, quoted
 from crmsync.sandbox.dataverse.defaults import Defaults
 from crmsync.sandbox.dataverse.entities import TABLES
+from crmsync.sandbox.dataverse.errors import referenced
 from crmsync.sandbox.dataverse.schema import LiveTable, Schema
-from crmsync.sandbox.dataverse.seed import Ids, seed
+from crmsync.sandbox.dataverse.schema_storage import SchemaStorage
+from crmsync.sandbox.dataverse.seed import Ids, first_tables, seed
 
 Row = dict[str, Any]
 _CHUNK = 5000
@@ -41,8 +42,9 @@ class DataverseStore:
         self.org = org
         self.ids = Ids(org)
         self.database = Database(org.database)
-        known = self.database.load_tables()
-        self.schema = Schema(known or TABLES)
+        self.storage = SchemaStorage(self.database)
+        known = self.storage.load()
+        self.schema = known or Schema(first_tables(TABLES, org))
         self._defaults: dict[str, tuple[int, Defaults]] = {}
         self.version = 1_000_000
         if known:
@@ -52,7 +54,7 @@ class DataverseStore:
                 for table in self.schema.tables.values():
                     for statement in create_table(table):
                         self.database.write(statement)
-                    self.database.save_table(table)
+                    self.storage.save_table(table)
                 seed(self)
 
     def close(self) -> None:
@@ -166,39 +168,28 @@ class DataverseStore:
         return True
 
     def _unlink(self, table: LiveTable, row_id: str) -> None:
-        """Clear the lookups that pointed to a deleted row."""
+        """What pointed to a deleted row: lookups are cleared, or their rows go too, or forbid the deletion."""
         for one in self.schema.collections(table.name).values():
+            if one.link:
+                self.database.write(f"DELETE FROM {quoted(one.link[0])} WHERE {one.link[1]} = ?", (row_id,))
+                continue
             other = self.schema.tables[one.target]
             column = other.stored.get(one.column or "")
             if column is None or not is_indexed(column):
                 continue
             referring = self.database.write(
                 f"SELECT {other.primary_id} FROM {quoted(other.name)} WHERE {quoted(column.name)} = ?", (row_id,)
-            )
+            ).fetchall()
+            reference = other.reference(column, table.name)
+            behaviour = reference.on_delete if reference else "RemoveLink"
+            if referring and behaviour == "Restrict":
+                raise referenced(table.name, other.name)
             cleared = {column.name: None, **({one.column_type: None} if one.column_type else {})}
-            for (other_id,) in referring.fetchall():
-                self.update(other, other_id, cleared)
-
-    # Schema
-
-    def add_column(self, table: LiveTable, column: Column) -> None:
-        for definition in sql_columns(column) if column.stored else []:
-            self.database.write(f"ALTER TABLE {quoted(table.name)} ADD COLUMN {definition}")
-        if is_indexed(column):
-            self.database.write(create_index(table.name, column))
-        self.database.save_table(self.schema.add_column(table.name, column))
-
-    def drop_column(self, table: LiveTable, column: Column) -> None:
-        """Forget a column at once; its values go too (which takes seconds when the table has a million rows)."""
-        self.database.save_table(self.schema.drop_column(table.name, column.name))
-        if is_indexed(column):
-            self.database.write(f"DROP INDEX {quoted(f'{table.name}_{column.name}')}")
-        names = [column.name, f"{column.name}type"] if column.polymorphic else [column.name]
-        for name in names if column.stored else []:
-            self.database.write(f"ALTER TABLE {quoted(table.name)} DROP COLUMN {quoted(name)}")
-
-    def enable_tracking(self, table: LiveTable) -> None:
-        self.database.save_table(self.schema.put(replace(table.definition, tracked=True)))
+            for (other_id,) in referring:
+                if behaviour == "Cascade":
+                    self.delete(other, other_id)
+                else:
+                    self.update(other, other_id, cleared)
 
 
 def _bulk_conversion(column: Column | None) -> Callable[[Any], Any] | None:

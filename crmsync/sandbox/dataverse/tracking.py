@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from crmsync.sandbox.dataverse.columns import Column
 from crmsync.sandbox.dataverse.database import quoted
-from crmsync.sandbox.dataverse.errors import not_with_tracking, tracking_not_enabled
+from crmsync.sandbox.dataverse.errors import ODataError, not_with_tracking, stamp_expired, tracking_not_enabled
 from crmsync.sandbox.dataverse.expanding import require_read
 from crmsync.sandbox.dataverse.messages import MAX_PAGE, Answer, Request
 from crmsync.sandbox.dataverse.paging import Cookie, link, read_delta_token, write_delta_token
@@ -20,6 +21,7 @@ from crmsync.sandbox.dataverse.rows import Annotations, RowShape, selected_colum
 from crmsync.sandbox.dataverse.schema import LiveTable
 from crmsync.sandbox.dataverse.sources import Source
 from crmsync.sandbox.dataverse.store import DataverseStore
+from crmsync.sandbox.dataverse.switches import choice
 
 _UNSUPPORTED = ("$filter", "$orderby", "$expand", "$top")
 Deleted = list[dict[str, str]]
@@ -73,7 +75,7 @@ class TrackedRead:
         self._store, self._table, self._request = store, table, request
         self._select = request.query.get("$select")
         self._source = Source(store.schema, table)
-        columns = selected_columns(table, self._select)
+        columns = self._columns()
         self._shape = RowShape(self._source, columns, Annotations(request.prefer.annotations))
         self._size = request.prefer.page_size or MAX_PAGE
         self._secret, self._scope = store.org.organization_id, f"{table.name}?{self._select}"
@@ -82,6 +84,16 @@ class TrackedRead:
         if token is not None:
             cookie = Cookie.read(token, self._secret, self._scope)
             self._page, self._state = cookie.page, cookie.state
+
+    def _columns(self) -> list[Column]:
+        """The selected columns. A link that was given out may name one that is gone."""
+        try:
+            return selected_columns(self._table, self._select)
+        except ODataError:
+            issued = self._request.query.keys() & {"$deltatoken", "$skiptoken"}
+            if issued and choice(self._store.org, "deleted_column_in_a_link") == "0x80044352":
+                raise stamp_expired() from None
+            raise
 
     def _first_state(self) -> dict[str, Any]:
         state: dict[str, Any] = {"upto": self._store.version, "time": self._token_time()}

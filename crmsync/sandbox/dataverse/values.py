@@ -6,6 +6,7 @@ validation entries of "Web service error codes".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -100,8 +101,7 @@ class Payload:
 def reference(text: str) -> tuple[str, str]:
     """Entity set and key of ``/accounts(<guid>)``, ``accounts(<guid>)`` or an absolute URL."""
     path = unquote(text)
-    if "://" in path:
-        path = "/" + path.split("://", 1)[1].partition("/")[2]
+    path = re.sub(r"^https?://[^/]+", "", path)
     segment = parse_segment(ROOT.sub("", path).strip("/"))
     if segment.key is None:
         raise bad_request(f"Resource not found for the segment '{segment.name}'. A key is missing in '{text}'.")

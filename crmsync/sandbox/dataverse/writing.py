@@ -6,27 +6,38 @@ disassociate table rows" (Power Apps developer documents).
 
 from __future__ import annotations
 
+import re
+import sqlite3
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from crmsync.sandbox.dataverse.alternate_keys import find_by_key, find_id
 from crmsync.sandbox.dataverse.columns import Column
 from crmsync.sandbox.dataverse.defaults import full_name
+from crmsync.sandbox.dataverse.duplicates import check_duplicates
 from crmsync.sandbox.dataverse.errors import (
     already_exists,
     bad_request,
     bad_status,
+    key_taken,
     no_property,
     no_row,
+    no_row_with_key,
     no_segment,
+    payload_error,
     version_mismatch,
 )
+from crmsync.sandbox.dataverse.field_security import require_write
 from crmsync.sandbox.dataverse.messages import Answer, Request
 from crmsync.sandbox.dataverse.privileges import privilege
-from crmsync.sandbox.dataverse.reading import find_id, read_row
+from crmsync.sandbox.dataverse.reading import read_row
+from crmsync.sandbox.dataverse.rules import check_link, rules_of
 from crmsync.sandbox.dataverse.schema import LiveTable
 from crmsync.sandbox.dataverse.store import DataverseStore, Row
-from crmsync.sandbox.dataverse.users import complete_application_user
 from crmsync.sandbox.dataverse.values import Payload, reference
+from crmsync.sandbox.dataverse.visibility import business_unit_of, require_row
 
 _NAME_PARTS = {"firstname", "lastname"}
 
@@ -41,23 +52,69 @@ class Writer:
 
     def create(self, row_id: str | None = None) -> Answer:
         """``POST leads``, and the creating half of an upsert."""
+        return self._written(self.create_row(self._request.json(), row_id), created=True)
+
+    def create_row(self, body: dict[str, Any], row_id: str | None = None, key: Row | None = None) -> str:
+        """A new row; ``key`` are the values of the alternate key that it is created by."""
         self._require("Create")
-        payload = self._payload(self._request.json(), creating=True)
-        values = payload.values
+        values = self._payload(body, creating=True).values
+        if key is not None:
+            if repeated := key.keys() & values.keys():
+                raise payload_error(self._table.name, f"The key attribute '{min(repeated)}' is in the payload too.")
+            values |= key
         new_id = row_id or values.get(self._table.primary_id) or str(uuid.uuid4())
         values[self._table.primary_id] = new_id
         if self._store.get(self._table, new_id):
             raise already_exists()
-        if self._table.name == "systemuser":
-            complete_application_user(self._store, values)
+        rules = rules_of(self._table.name)
+        rules.before_create(self._store, self._request, values)
         if "createdby" in self._table.stored:
             values |= {"createdby": self._request.caller.user_id, "modifiedby": self._request.caller.user_id}
         if "ownerid" in self._table.stored:
             values.setdefault("ownerid", self._request.caller.user_id)
+            values["owningbusinessunit"] = business_unit_of(self._store, values["ownerid"])
         if values.get("statuscode") is not None:
             self._match_state(values, {"statecode": 0})
-        self._store.insert(self._table, values)
-        return self._written(new_id, created=True)
+        check_duplicates(self._store, self._request, self._table, values)
+        with self._unique():
+            self._store.insert(self._table, values)
+        rules.after_create(self._store, self._request, values)
+        return str(new_id)
+
+    def change_by_key(self, key: Row, text: str) -> Answer:
+        """``PATCH leads(new_ext='A-17')``: the same, found or made by an alternate key."""
+        row_id = find_by_key(self._store, self._table, key)
+        if row_id is None and self._request.headers.get("if-match") is not None:
+            raise no_row_with_key()
+        created = row_id is None
+        if row_id is None:
+            row_id = self.create_row(self._request.json(), key=key)
+        else:
+            self._change_row(row_id, self._existing(row_id))
+        return self._written(row_id, created=created, named=text)
+
+    def upsert_row(self, body: dict[str, Any], row_id: str | None, key: Row | None) -> None:
+        """One target of ``UpsertMultiple``."""
+        if row_id is None and key is not None:
+            row_id = find_by_key(self._store, self._table, key)
+        current = self._store.get(self._table, row_id) if row_id else None
+        if current is None or row_id is None:
+            self.create_row(body, row_id, key)
+        else:
+            self._update(row_id, current, body)
+
+    def update_row(self, row_id: str, body: dict[str, Any]) -> None:
+        """One target of ``UpdateMultiple``."""
+        self._update(row_id, self._existing(row_id), body)
+
+    @contextmanager
+    def _unique(self) -> Iterator[None]:
+        """What breaks an alternate key is told as the service tells it."""
+        try:
+            yield
+        except sqlite3.IntegrityError as error:
+            names = re.findall(rf"{self._table.name}\.(\w+)", str(error))
+            raise key_taken(", ".join(names)) from None
 
     def change(self, row_id: str) -> Answer:
         """``PATCH leads(<guid>)``: an update with ``If-Match``, else an upsert."""
@@ -67,19 +124,28 @@ class Writer:
             if expected is not None:
                 raise no_row(self._table.name, row_id)
             return self.create(row_id)
+        self._change_row(row_id, current)
+        return self._written(row_id, created=False)
+
+    def _change_row(self, row_id: str, current: Row) -> None:
         if self._request.headers.get("if-none-match") == "*":
             raise already_exists()
         self._check_version(current)
         self._update(row_id, current, self._request.json())
-        return self._written(row_id, created=False)
 
     def delete(self, row_id: str) -> Answer:
         """``DELETE leads(<guid>)``."""
         self._require("Delete")
         current = self._existing(row_id)
         self._check_version(current)
-        self._store.delete(self._table, row_id)
+        self.delete_row(current)
         return Answer()
+
+    def delete_row(self, current: Row) -> None:
+        """An existing row goes, unless it is out of reach."""
+        require_row(self._store, self._request.caller, self._table, current, "Delete")
+        if not rules_of(self._table.name).delete(self._store, self._request, current):
+            self._store.delete(self._table, current[self._table.primary_id])
 
     def set_property(self, row_id: str, name: str) -> Answer:
         """``PUT leads(<guid>)/subject`` with ``{"value": ...}``."""
@@ -126,6 +192,7 @@ class Writer:
             self._require("Append")
         for name in payload.bound:
             self._require("AppendTo", self._store.schema.tables[name])
+        require_write(self._request.caller, self._table, payload.values, creating=creating)
         return payload
 
     def _find(self, set_name: str, key: str) -> str:
@@ -156,7 +223,9 @@ class Writer:
 
     def _update(self, row_id: str, current: Row, body: dict[str, Any]) -> None:
         self._require("Write")
+        require_row(self._store, self._request.caller, self._table, current, "Write")
         changes = self._payload(body, creating=False).values
+        rules_of(self._table.name).before_update(self._store, self._request, current, changes)
         if "statecode" in self._table.stored and changes.keys() & {"statecode", "statuscode"}:
             self._match_state(changes, current)
         if "fullname" in self._table.stored and changes.keys() & _NAME_PARTS:
@@ -165,10 +234,14 @@ class Writer:
             team = changes.get("owneridtype") == "team"
             changes |= {"owningteam": changes["ownerid"] if team else None}
             changes |= {"owninguser": None if team else changes["ownerid"]}
+            changes |= {"owningbusinessunit": business_unit_of(self._store, changes["ownerid"])}
         self._store.defaults(self._table).changed_money(current, changes)
         if "modifiedby" in self._table.stored:
             changes["modifiedby"] = self._request.caller.user_id
-        self._store.update(self._table, row_id, changes)
+        check_duplicates(self._store, self._request, self._table, changes, current)
+        with self._unique():
+            self._store.update(self._table, row_id, changes)
+        rules_of(self._table.name).after_update(self._store, self._request, current, changes)
 
     def _match_state(self, changes: Row, current: Row) -> None:
         """A status reason must belong to its state; a state alone brings its default status reason."""
@@ -197,6 +270,7 @@ class Writer:
             other_id = find_id(self._store, other, key)
             if self._store.get(other, other_id) is None:
                 raise bad_request(f"{other.name} With Id = {other_id} Does Not Exist")
+            check_link(self._store, self._request, name, {self._table.name: row_id, other.name: other_id})
             self._write_link(collection.link, (row_id, other_id), linked=linked)
             return
         navigation = next(
@@ -214,8 +288,9 @@ class Writer:
         else:
             self._store.database.write(f"DELETE FROM {table} WHERE {own} = ? AND {other} = ?", ids)
 
-    def _written(self, row_id: str, *, created: bool) -> Answer:
-        entity_id = f"{self._request.root}{self._table.set_name}({row_id})"
+    def _written(self, row_id: str, *, created: bool, named: str | None = None) -> Answer:
+        """The answer; ``named`` is the alternate key that the client used instead of the id."""
+        entity_id = f"{self._request.root}{self._table.set_name}({named or row_id})"
         if not self._request.prefer.representation:
             return Answer(204, {"OData-EntityId": entity_id})
         return read_row(self._store, self._table, row_id, self._request, 201 if created else 200)

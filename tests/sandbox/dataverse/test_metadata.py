@@ -46,7 +46,7 @@ async def test_tracked_tables_by_filter(contoso: Contoso) -> None:
     condition = "ChangeTrackingEnabled eq true and CanCreateAttributes/Value eq true"
     url = f"EntityDefinitions?$select=LogicalName&$filter={condition}"
     names = {row["LogicalName"] for row in (await contoso.sync.get(url)).json()["value"]}
-    assert names == {"lead", "contact", "account", "systemuser"}
+    assert names == {"lead", "contact", "account", "systemuser", "opportunity", "connection", "new_eventregistration"}
 
 
 async def test_columns_come_with_type_and_shadows_with_what_they_belong_to(contoso: Contoso) -> None:

@@ -161,3 +161,12 @@ async def test_a_delta_link_that_names_a_deleted_column(contoso: Contoso) -> Non
         "0x80060888",
         "Could not find a property named 'new_visits' on type 'Microsoft.Dynamics.CRM.lead'.",
     )
+
+
+@pytest.mark.parametrize("code", ["0x80060888", "0x80044352"])
+async def test_a_link_that_names_a_deleted_column(contoso: Contoso, code: str) -> None:
+    contoso.org.switches["deleted_column_in_a_link"] = code
+    link = await first_read(contoso, "leads?$select=lastname,new_visits")
+    column = "EntityDefinitions(LogicalName='lead')/Attributes(LogicalName='new_visits')"
+    assert (await contoso.admin.delete(column)).status_code == 204
+    assert error(await contoso.sync.get(link, headers=TRACK))[:2] == (400, code)
