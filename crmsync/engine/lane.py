@@ -29,7 +29,7 @@ from crmsync.state.records import Outcome
 from crmsync.state.syncerrors import SyncError
 
 PAGE_SIZE = 2000
-"""Records a page: Dataverse gives up to 5,000, but two decoded pages are in memory, and those of wide tables are large."""
+"""Records a page: Dataverse gives up to 5,000, but two decoded pages are in memory, and wide tables make large ones."""
 
 OVERLAP = timedelta(minutes=5)
 """How long before a first read the overlap query starts: more than two clocks may differ."""
