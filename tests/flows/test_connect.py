@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from crmsync.cli.demo_stage import Box
+from crmsync.engine.status import status
 from crmsync.errors import CredentialsRefused
+from crmsync.state.store import open_store
 from flows.connect import connect
 from flows.options import ConnectOptions
 from tasks.secrets import TenantCredentials
@@ -82,7 +86,11 @@ async def test_without_notification_no_mail_is_sent(contoso: Box) -> None:
     assert not list((contoso.folder / "mailbox").glob("*.eml"))
 
 
-async def test_secrets_are_in_the_tenants_block_and_nowhere_else(contoso: Box, prefect_server: str) -> None:
+async def test_secrets_are_in_the_tenants_block_and_nowhere_else(
+    contoso: Box, prefect_server: str, tmp_path: Path
+) -> None:
+    """Not in a state's message, the e-mail, a run, its parameters, an artifact, a log, the state database, the status;
+    and the Prefect database holds the block encrypted."""
     facts = json.loads(contoso.ready_file.read_text())["tenants"]["contoso"]
     secrets = [facts["dynamics"]["client_secret"], facts["marketo"]["client_secret"]]
 
@@ -94,6 +102,10 @@ async def test_secrets_are_in_the_tenants_block_and_nowhere_else(contoso: Box, p
     async with httpx.AsyncClient(base_url=prefect_server) as prefect:
         for kind in ("flow_runs", "task_runs", "artifacts", "logs", "block_documents"):
             told += (await prefect.post(f"/{kind}/filter", json={"limit": 200})).text
+    for path in (*tmp_path.glob("state.db*"), *Path(os.environ["PREFECT_HOME"]).glob("prefect.db*")):
+        told += path.read_bytes().decode("latin-1")
+    async with open_store() as store:
+        told += json.dumps(await status(store, "contoso"))
     assert not [secret for secret in secrets if secret in told]
 
 
