@@ -10,7 +10,8 @@ demo: $(INSTALLED)  ## one tenant end to end, against a sandbox on this machine
 	$(BIN)/crmsync demo
 
 test: lint  ## every check: format, lint, types, import rules, tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --quiet --numprocesses auto --ignore tests/flows --ignore tests/cli
+	$(BIN)/python -m pytest --quiet tests/flows tests/cli  # one Prefect server, one after the other
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
