@@ -21,11 +21,12 @@ from pydantic import BaseModel, ConfigDict
 
 from crmsync.tenants import Tenant
 from flows.connect import connect
+from flows.prepare import prepare
 from flows.resync import resync
 from flows.sync import sync
 from flows.validate import validate
 
-FLOWS: tuple[Flow[..., Any], ...] = (connect, sync, resync, validate)
+FLOWS: tuple[Flow[..., Any], ...] = (prepare, connect, sync, resync, validate)
 POOL = "crmsync"
 OURS = "crmsync"
 """The tag that says a deployment is ours to change and to remove."""

@@ -96,3 +96,16 @@ async def test_a_missing_secret_names_its_place(tmp_path: Path) -> None:
         await store.get(SecretSource(env="NOWHERE"), tenant="contoso", purpose="Marketo client secret")
 
     assert "Marketo client secret" in missing.value.remedy
+
+
+def test_the_sample_is_a_tenant_file(tmp_path: Path) -> None:
+    sample = Path(__file__).parents[1] / "deployments" / "tenants" / "example.yaml.sample"
+    text = sample.read_text()
+    write(tmp_path, text)
+
+    plain = load_tenant("contoso", tmp_path)
+    head, _, options = text.partition("# Everything below is optional; these are the defaults.\n")
+    options = "\n".join(line.removeprefix("# ") for line in options.splitlines() if not line.startswith("# ca_file"))
+    write(tmp_path, head + options)
+
+    assert load_tenant("contoso", tmp_path) == plain, "what the sample calls defaults are the defaults"
