@@ -18,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 SHARES = {"leads": 0.4, "contacts": 0.5, "accounts": 0.1}
@@ -43,24 +45,8 @@ def main() -> int:
 
 def measure(records: int) -> dict[str, float]:
     """One sandbox, one first sync in a process of its own; returns and prints its figures."""
-    with tempfile.TemporaryDirectory() as folder:
-        ready = Path(folder) / "ready.json"
-        counts = [word for name, share in SHARES.items() for word in (f"--{name}", str(int(records * share)))]
-        sandbox = subprocess.Popen(
-            [sys.executable, "-m", "crmsync", "sandbox", "--ready-file", str(ready), "--limits", "off", *counts],
-            stdout=subprocess.DEVNULL,
-        )
-        try:
-            while not ready.exists():
-                if sandbox.poll() is not None:
-                    raise SystemExit("the sandbox did not start")
-                time.sleep(0.5)
-            command = [sys.executable, __file__, "--run", folder, str(records)]
-            output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        finally:
-            sandbox.terminate()
-            sandbox.wait()
-    figures: dict[str, float] = json.loads(output.splitlines()[-1])
+    with tempfile.TemporaryDirectory() as folder, running_sandbox(Path(folder), records):
+        figures = run(Path(folder), records)
     print(
         f"{records:>9,} records: {figures['rate']:>7,.0f} records/s, {figures['seconds']:>6.1f} s, "
         f"{figures['cpu']:>6.1f} s CPU, peak memory {figures['peak_mib']:.0f} MiB, "
@@ -68,6 +54,34 @@ def measure(records: int) -> dict[str, float]:
         flush=True,
     )
     return figures | {"records": records}
+
+
+@contextmanager
+def running_sandbox(folder: Path, records: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A sandbox without limits in a process of its own; its ready file is ``folder``/ready.json."""
+    ready = folder / "ready.json"
+    counts = [word for name, share in SHARES.items() for word in (f"--{name}", str(int(records * share)))]
+    sandbox = subprocess.Popen(
+        [sys.executable, "-m", "crmsync", "sandbox", "--ready-file", str(ready), "--limits", "off", *counts],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        while not ready.exists():
+            if sandbox.poll() is not None:
+                raise SystemExit("the sandbox did not start")
+            time.sleep(0.5)
+        yield sandbox
+    finally:
+        sandbox.terminate()
+        sandbox.wait()
+
+
+def run(folder: Path, records: int) -> dict[str, float]:
+    """The first sync in a process of its own; its figures."""
+    command = [sys.executable, __file__, "--run", str(folder), str(records)]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    figures: dict[str, float] = json.loads(output.splitlines()[-1])
+    return figures
 
 
 async def first_sync(folder: Path) -> None:

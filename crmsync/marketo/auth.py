@@ -12,15 +12,19 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncGenerator, Callable, Generator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
 import orjson
 from pydantic import SecretStr
 
+import crmsync
 from crmsync.errors import CredentialsRefused, CrmsyncError, ServiceUnavailable, TenantFileWrong
 from crmsync.marketo.codes import row_of
 
+USER_AGENT = f"crmsync/{crmsync.__version__}"
 IDENTITY_PATH = "/identity/oauth/token"
 RENEW_BEFORE = 60.0
 """Seconds before its end at which a token is renewed."""
@@ -48,7 +52,8 @@ _hide_secret = _HideSecret()
 
 
 class MarketoAuth(httpx.Auth):
-    """Puts a token on every request. ``clock`` gives seconds; ``user`` is the API user's e-mail once a token came."""
+    """Puts a token on every request. ``clock`` gives seconds; ``user`` is the API user's e-mail once a token came,
+    ``server_time`` the service's own clock then (UTC)."""
 
     requires_response_body = False
 
@@ -70,6 +75,7 @@ class MarketoAuth(httpx.Auth):
         self._renew_at = 0.0
         self._lock = asyncio.Lock()
         self.user: str | None = None
+        self.server_time: datetime | None = None
         logging.getLogger("httpx").addFilter(_hide_secret)
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
@@ -91,7 +97,8 @@ class MarketoAuth(httpx.Auth):
             "client_id": self._client_id,
             "client_secret": self._secret.get_secret_value(),
         }
-        return httpx.Request("GET", self._url, params=parameters, extensions={"timeout": _TIMEOUT})
+        headers = {"User-Agent": USER_AGENT}
+        return httpx.Request("GET", self._url, params=parameters, headers=headers, extensions={"timeout": _TIMEOUT})
 
     def accept(self, response: httpx.Response) -> None:
         """Keep the token of the identity service's answer, or raise what the answer means."""
@@ -105,6 +112,7 @@ class MarketoAuth(httpx.Auth):
         self._renew_at = now + (left - RENEW_BEFORE if left > RENEW_BEFORE else left)
         self._token = token
         self.user = str(answer.get("scope") or "")
+        self.server_time = _date(response)
 
     def drop(self, request: httpx.Request) -> None:
         """Forget the token that ``request`` carried, unless another call has renewed it meanwhile."""
@@ -145,3 +153,11 @@ def _json_object(response: httpx.Response) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         return {}
     return answer if isinstance(answer, dict) else {}
+
+
+def _date(response: httpx.Response) -> datetime | None:
+    try:
+        at = parsedate_to_datetime(response.headers.get("date", ""))
+    except ValueError:
+        return None
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

@@ -12,6 +12,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,7 +22,7 @@ from pydantic import SecretStr
 
 from crmsync.errors import TenantFileWrong
 from crmsync.marketo import bulk, checks, fields, objects, people
-from crmsync.marketo.auth import MarketoAuth
+from crmsync.marketo.auth import USER_AGENT, MarketoAuth
 from crmsync.marketo.bulk import ImportRow, ImportStatus
 from crmsync.marketo.outcomes import Outcome
 from crmsync.marketo.quota import Budget
@@ -57,10 +58,11 @@ class MarketoClient:
             sleep=sleep,
             tenant=tenant,
         )
-        auth = MarketoAuth(connection.base_url, connection.client_id, secret, tenant=tenant, clock=clock)
+        self._auth = auth = MarketoAuth(connection.base_url, connection.client_id, secret, tenant=tenant, clock=clock)
         self._http = httpx.AsyncClient(
             base_url=connection.base_url,
             auth=auth,
+            headers={"User-Agent": USER_AGENT},
             transport=transport,
             verify=_trust(ca_path, tenant) if transport is None else True,
             limits=httpx.Limits(max_connections=quota.marketo_concurrent_calls + 1),
@@ -88,6 +90,11 @@ class MarketoClient:
     async def identity(self) -> str:
         """The API user's e-mail, which proves the credentials. Costs no call."""
         return await self._rest.identity()
+
+    @property
+    def server_time(self) -> datetime | None:
+        """The identity service's own clock at its last answer (UTC)."""
+        return self._auth.server_time
 
     async def usage_today(self) -> int:
         """Calls that this API user has made today (US Central), by Marketo's own statistics."""

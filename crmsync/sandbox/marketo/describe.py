@@ -42,6 +42,7 @@ def describe_object(kind: Kind) -> Callable[[Marketo, Call], Awaitable[Answer]]:
         fields = list(marketo.fields[kind.target])
         members = {
             "name": kind.name,
+            "displayName": kind.display_name,
             "createdAt": "2015-05-11T17:11:32Z",
             "updatedAt": "2015-05-11T17:11:32Z",
             "idField": "id",

@@ -31,6 +31,11 @@ class Kind:
     default_fields: tuple[str, ...] | None
 
     @property
+    def display_name(self) -> str:
+        """What describe calls it; permissions are named by it."""
+        return self.permission
+
+    @property
     def read(self) -> tuple[str, ...]:
         """The permissions one of which reading needs."""
         return (f"Read-Only {self.permission}", f"Read-Write {self.permission}")

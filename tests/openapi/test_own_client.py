@@ -1,0 +1,108 @@
+"""Every call that crmsync's Marketo client can make, made once against the sandbox: nothing outside Adobe's files."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from crmsync.marketo.calls import CALLS
+from crmsync.marketo.client import MarketoClient
+from crmsync.marketo.schema import NewPersonField
+from crmsync.sandbox.core import PERMISSIONS, Clock, Limits, Subscription
+from crmsync.sandbox.marketo.app import marketo_app
+from crmsync.sandbox.observing import Exchange, Observer, observers
+from crmsync.secrets import SecretSource
+from crmsync.tenants import MarketoConnection, Quota
+from tests.openapi.checker import Checker, is_own
+from tests.openapi.specification import Specification
+
+BASE = "https://marketo.test"
+SPECIFICATION = Specification.load()
+KEY = NewPersonField(name="dynamicsId", display_name="Dynamics Id", data_type="string", description="Ours")
+MANY = [f"{number:036x}" for number in range(310)]
+
+
+@pytest.fixture
+def seen() -> Iterator[list[Exchange]]:
+    """What went over the wire in this test."""
+    seen: list[Exchange] = []
+    observer: Observer = seen.append
+    observers.append(observer)
+    yield seen
+    observers.remove(observer)
+
+
+@pytest.fixture
+async def client(tmp_path: Path) -> AsyncIterator[MarketoClient]:
+    subscription = Subscription(
+        munchkin_id="123-ABC-456",
+        base_url=BASE,
+        client_id="service-1",
+        client_secret="secret-1",
+        user_email="api@example.com",
+        permissions=set(PERMISSIONS),
+        clock=Clock(),
+        limits=Limits(documented=False),
+        database=tmp_path / "marketo.db",
+    )
+    app = marketo_app(subscription)
+    connection = MarketoConnection(base_url=BASE, client_id="service-1", client_secret=SecretSource(env="UNUSED"))
+    secret, transport = SecretStr("secret-1"), httpx.ASGITransport(app)
+    async with MarketoClient(connection, secret, tenant="contoso", quota=Quota(), transport=transport) as client:
+        yield client
+    await app.state.close()
+
+
+async def everything(client: MarketoClient) -> None:
+    """Each method of the client, long lists and refused records included."""
+    assert await client.identity() == "api@example.com"
+    await client.usage_today()
+    await client.create_person_fields([KEY])
+    await client.permissions()
+    await client.native_sync_is_on()
+    await client.schema()
+    await client.sync_sales_persons([{"externalSalesPersonId": "u1", "email": "owner@example.com"}])
+    await client.sync_companies([{"externalCompanyId": "a1", "company": "Contoso", "externalSalesPersonId": "u1"}])
+    people = [{"dynamicsId": key, "email": None, "externalCompanyId": "a1"} for key in MANY]
+    outcomes = await client.sync_people([*people, {"dynamicsId": "x", "externalCompanyId": "nobody"}])
+    assert [outcome.status for outcome in outcomes[-2:]] == ["created", "skipped"]
+    for values in (MANY, MANY[:2]):
+        assert len(await client.people("dynamicsId", values, ["id", "dynamicsId", "email"])) == len(values)
+        await client.companies("externalCompanyId", values, ["company"])
+        await client.sales_persons("externalSalesPersonId", values, [])
+    await client.delete_people([int(str(outcomes[0].id)), 999_999])
+    batch = await client.start_import(b"dynamicsId,firstName\r\nk1,Ann\r\n,Nobody\r\n")
+    await over(client, batch)
+    await client.import_failures(batch)
+    await client.import_warnings(batch)
+
+
+async def over(client: MarketoClient, batch: int) -> None:
+    for _ in range(1_000):
+        if (await client.import_status(batch)).is_over:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("the import does not end")
+
+
+async def test_every_call_is_made_and_every_request_is_in_the_files(
+    seen: list[Exchange], client: MarketoClient
+) -> None:
+    await everything(client)
+
+    checker = Checker(SPECIFICATION)
+    assert [fault for exchange in seen for fault in checker.check(exchange)] == []
+    assert [exchange.path for exchange in seen if not is_own(exchange)] == []
+    assert calls_of(CALLS) <= calls_of(seen)
+
+
+def calls_of(made: object) -> set[tuple[str, str]]:
+    """Method and path as the files write them, of calls or of exchanges."""
+    assert isinstance(made, list | tuple)
+    found = (SPECIFICATION.find(each.method, each.path)[0] for each in made)
+    return {(operation.method, operation.path) for operation in found if operation is not None}
