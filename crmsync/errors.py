@@ -12,6 +12,7 @@ CrmsyncError
 │   ├── BindingRefused              another organization or subscription: rebind on purpose, or correct the file
 │   ├── NativeSyncOn                switch Marketo's own CRM sync off, or use another subscription
 │   ├── ChangeTrackingOff           enable change tracking for the entity
+│   ├── SolutionRefused             give another solution file, or give the organization what it needs
 │   ├── FieldBudgetExceeded         select fewer fields, or create them by hand
 │   ├── FeatureMissing              the subscription or organization lacks a feature
 │   ├── StateMismatch               the tenant is in another state than this step needs
@@ -152,6 +153,10 @@ class NativeSyncOn(OperatorMustAct):
 
 class ChangeTrackingOff(OperatorMustAct):
     """Change tracking is not enabled for an entity (0x80072491)."""
+
+
+class SolutionRefused(OperatorMustAct):
+    """A solution file cannot be read, or the organization does not take it."""
 
 
 class FieldBudgetExceeded(OperatorMustAct):

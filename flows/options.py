@@ -6,11 +6,57 @@ constraints; a loose parameter loses some of them.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict, Field
+
+from crmsync.engine.prepare_report import Choices, Filterable, StepName
 
 
 class _Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PrepareOptions(_Options):
+    """An administrator's application is needed once. Its secret stands in a Prefect Secret block, never here."""
+
+    admin_client_id: str = Field(
+        title="Administrator's client id",
+        description="Application (client) id of an app whose application user is System Administrator in Dynamics.",
+        pattern=r"^[0-9a-fA-F-]{36}$",
+    )
+    admin_secret_block: str = Field(
+        title="Block with the administrator's secret",
+        description="Name of a Prefect Secret block with that app's client secret. Delete the block afterwards.",
+        pattern=r"^[a-z0-9-]{1,100}$",
+    )
+    plan: bool = Field(
+        default=False,
+        title="Only show what would be done",
+        description="Nothing is changed; the artifact says for each step what is there and what would be changed.",
+    )
+    solution_file: str | None = Field(
+        default=None,
+        title="Solution file",
+        description="Path of Marketo's solution file (zip) on the machine that runs the flow. Without it crmsync's own "
+        "small set is made.",
+    )
+    sync_filter: tuple[Filterable, ...] = Field(
+        default=(),
+        title="Filter columns",
+        description="Make new_synctomkto on these tables. New records get No there, and stay out of Marketo.",
+    )
+    business_unit: str | None = Field(
+        default=None, title="Business unit", description="Of the sync user; the root one when left empty."
+    )
+    undo: tuple[StepName, ...] = Field(
+        default=(), title="Undo these steps", description="Undo steps of an earlier run instead of doing any."
+    )
+
+    def choices(self) -> Choices:
+        """What of it the engine takes."""
+        file = None if self.solution_file is None else Path(self.solution_file)
+        return Choices(solution_file=file, sync_filter=self.sync_filter, business_unit=self.business_unit)
 
 
 class ConnectOptions(_Options):

@@ -4,6 +4,7 @@ from tasks.checks import run_checks
 from tasks.credentials import save_credentials, validate_credentials
 from tasks.fields import refresh_schema, review_fields, select_fields
 from tasks.notification import notify
+from tasks.prepare import prepare_dynamics
 from tasks.syncing import await_first_sync, disable_sync, enable_sync, resync_records, run_cycle
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "disable_sync",
     "enable_sync",
     "notify",
+    "prepare_dynamics",
     "refresh_schema",
     "resync_records",
     "review_fields",

@@ -83,6 +83,12 @@ async def save_secrets(tenant: Tenant) -> None:
     await credentials.asave(tenant.tenant, overwrite=True)
 
 
+async def administrators_secret(block: str) -> SecretStr:
+    """The secret that ``prepare`` uses once, from a Prefect Secret block; raises ``SecretMissing``."""
+    secrets = SecretStore(Path(), environment={}, read_block=read_secret_block)
+    return await secrets.get(SecretSource(block=block), tenant="", purpose="secret of the administrator's application")
+
+
 async def read_secret_block(name: str) -> str | None:
     """The value of a Prefect Secret block, None when there is none of that name."""
     block = await _load(Secret, name)

@@ -14,6 +14,7 @@ from crmsync import __version__
 from crmsync.cli.demo import demo
 from crmsync.cli.flow_commands import connect, resync, sync
 from crmsync.cli.operating import deploy, serve
+from crmsync.cli.prepare import prepare
 from crmsync.cli.reading import errors, status, validate
 from crmsync.cli.sandbox import sandbox
 from crmsync.cli.story import show_error, terminal
@@ -36,6 +37,8 @@ A tenant is one file in deployments/tenants. See it work first:
 
 Then connect a tenant of your own:
 
+    crmsync prepare contoso --plan
+
     crmsync validate contoso
 
     crmsync connect contoso
@@ -49,7 +52,7 @@ Commands that run flows use the Prefect server at PREFECT_API_URL, or start one 
     help_format="markdown",
 )
 
-for _command in (validate, connect, sync, resync, status, errors, deploy, serve):
+for _command in (prepare, validate, connect, sync, resync, status, errors, deploy, serve):
     app.command(_command)
 if find_spec("trustme") and find_spec("starlette"):
     app.command(demo)

@@ -20,7 +20,7 @@ UI_PORT = 4200
 
 
 async def deploy(*, tenants: TenantsFolder = DEFAULT_TENANTS) -> int:
-    """Register connect, sync, resync and validate for every tenant file; remove those of deleted files.
+    """Register prepare, connect, sync, resync and validate for every tenant file; remove those of deleted files.
 
     What is unchanged is left alone, so it is fast and may run as often as you like.
 

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from crmsync.cli.options import DEFAULT_TENANTS, Json, TenantArgument, TenantsFolder
 from crmsync.cli.story import terminal
+from crmsync.engine.report import CheckLine
 
 MARKS = {"green": "[green]✓[/]", "red": "[bold red]✗[/]", "not run": "[dim]–[/]"}
 
@@ -30,17 +31,20 @@ async def validate(tenant: TenantArgument, /, *, json: Json = False, tenants: Te
     from crmsync.tenants import load_tenant
 
     found = load_tenant(tenant, tenants)
-    lines = await checks.validate(found, SecretStore(tenants, read_block=_read_block))
+    secrets = SecretStore(tenants, read_block=read_block)
+    lines = await checks.validate(found, secrets, selected=await checks.selected_before(tenant))
     red = sum(line.status == "red" for line in lines)
     if json:
-        _print_json([line.model_dump() for line in lines])
+        print_json([line.model_dump() for line in lines])
         return 1 if red else 0
     console = terminal()
+    table = Table("", "side", "check", "found", box=SIMPLE, pad_edge=False)
     for line in lines:
-        console.print(f"{MARKS[line.status]} [bold]{line.side}[/]: {line.name}")
-        for label, text in (("proves", line.proves), ("found", line.found), ("what to do", line.remedy)):
-            if text and (label != "what to do" or line.status == "red"):
-                console.print(f"    {label}: {text}", markup=False)
+        table.add_row(MARKS[line.status], line.side, escape(line.name), escape(line.found))
+    console.print(table, soft_wrap=False)
+    for line in lines:
+        if line.status == "red":
+            _show_red(console, line)
     green = sum(line.status == "green" for line in lines)
     console.print(f"{green} of {len(lines)} checks are green", style="red" if red else "green")
     return 1 if red else 0
@@ -70,7 +74,7 @@ async def status(
         names = sorted({*known, *tenant_names(tenants)}) if tenant is None else [tenant]
         found: list[dict[str, Any]] = [await read(store, name) for name in names]
     if json:
-        _print_json(found if tenant is None else found[0])
+        print_json(found if tenant is None else found[0])
     else:
         console = terminal()
         for one in found:
@@ -96,7 +100,7 @@ async def errors(tenant: TenantArgument, /, *, json: Json = False, tenants: Tena
             load_tenant(tenant, tenants)
         found = await read(store, tenant)
     if json:
-        _print_json(found)
+        print_json(found)
         return 0
     console = terminal()
     if not found:
@@ -112,13 +116,19 @@ async def errors(tenant: TenantArgument, /, *, json: Json = False, tenants: Tena
     return 0
 
 
-async def _read_block(name: str) -> str | None:
+async def read_block(name: str) -> str | None:
     """A Prefect Secret block, where a server is named; Prefect is imported only when a tenant file names a block."""
     if not os.environ.get("PREFECT_API_URL"):
         return None
     from tasks.secrets import read_secret_block
 
     return await read_secret_block(name)
+
+
+def _show_red(console: Console, line: CheckLine) -> None:
+    console.print(f"{MARKS['red']} [bold]{line.side}: {escape(line.name)}[/]")
+    for label, text in (("proves", line.proves), ("found", line.found), ("what to do", line.remedy)):
+        console.print(f"    {label}: {text}", markup=False)
 
 
 def _show_status(console: Console, one: dict[str, Any]) -> None:
@@ -143,7 +153,7 @@ def _figure(value: Any) -> str:
     return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _print_json(value: object) -> None:
+def print_json(value: object) -> None:
     print(json_text.dumps(value, indent=2, default=_plain))
 
 

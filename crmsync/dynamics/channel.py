@@ -89,7 +89,7 @@ class Channel:
         self._gate = Gate(sleep)
         self._lanes = Lanes(concurrent)
         self._answered = False
-        verify = _trusted(ca_path, tenant) if transport is None else True
+        verify = trusted(ca_path, tenant) if transport is None else True
         # A transport that serves both worlds (httpx.MockTransport does) stands for Entra ID too.
         to_entra = transport if isinstance(transport, httpx.BaseTransport) else None
         self._auth = EntraAuth(
@@ -262,7 +262,7 @@ def _wait(state: RetryCallState) -> float:
     return _BACK_OFF(state)
 
 
-def _trusted(ca_path: Path | None, tenant: str) -> ssl.SSLContext:
+def trusted(ca_path: Path | None, tenant: str) -> ssl.SSLContext:
     """The public certificate authorities, and the one that the tenant file names besides."""
     try:
         changed = ca_path.stat().st_mtime_ns if ca_path is not None else 0

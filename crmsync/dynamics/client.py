@@ -87,6 +87,11 @@ class DynamicsClient:
             token_cache=token_cache,
         )
 
+    @property
+    def channel(self) -> Channel:
+        """For the calls of an administrator's set-up and of the checklist (``setup_...``, ``column_security``)."""
+        return self._channel
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -23,6 +23,7 @@ from crmsync.errors import (
     RecordRefused,
     RequestRefused,
     ServiceUnavailable,
+    SolutionRefused,
     Throttled,
     VersionConflict,
 )
@@ -62,6 +63,19 @@ _SECURED = (
 _TRACKING = (
     "Enable it: make.powerapps.com > Tables > the table > Properties > Advanced options > Track changes; then publish."
 )
+_CLIENT_ID = (
+    "Correct client_id in the tenant file: it is the 'Application (client) ID' of an app registration in the "
+    "organization's own Entra tenant."
+)
+_LEFT_USER = (
+    "Look for it under Power Platform admin center > Environments > Settings > Application users; delete or activate "
+    "it there, then run the step again."
+)
+_SOLUTION_FILE = (
+    "Read the message; Solutions > History in make.powerapps.com tells more. Give a solution file for this version of "
+    "Dynamics."
+)
+_DEPENDENCIES = "Install what the message names in the organization first, then run the step again."
 _WAIT = "Nothing, if it passes; crmsync tries again by itself. If it stays, look at the service health of your region."
 _PLUGIN = "Read the message: a plug-in or workflow in the organization refused or broke the operation; ask its author."
 _RECORD = "Correct the record, then sync again."
@@ -95,6 +109,18 @@ KNOWN: tuple[Known, ...] = (
     Known("0x8006088A", EntityMissing, "there is no such entity", "Refresh the schema."),
     Known("0x80047013", RequestRefused, "a column of that name exists already", "Use the existing one."),
     Known("0x80060304", RequestRefused, "a column of that name exists already", "Use the existing one."),
+    # Setting up
+    Known("0x8004F510", CredentialsRefused, "Entra ID knows no application of that client id", _CLIENT_ID),
+    Known("0x8004F511", ApplicationUserMissing, "a user for that client id is there already", _LEFT_USER),
+    Known("0x8004F512", ApplicationUserMissing, "the application user is not there", _APPLICATION_USER),
+    Known("0x80041D48", ApplicationUserMissing, "the application user cannot be changed", _LEFT_USER),
+    Known("0x8004801D", SolutionRefused, "the solution needs what the organization does not have", _DEPENDENCIES),
+    Known("0x8004801E", SolutionRefused, "the solution could not be imported", _SOLUTION_FILE),
+    Known("0x80048033", SolutionRefused, "the solution could not be imported", _SOLUTION_FILE),
+    Known("0x80048040", SolutionRefused, "managed and unmanaged solutions of one name exclude each other",
+          "Give the file of the kind that is installed, or remove the installed one first."),
+    Known("0x80048541", SolutionRefused, "the installed version is not older",
+          "Nothing, if the installed version is the one you want; else give a newer file."),
     # Change tracking and paging
     Known("0x80044352", ChangeTrackingExpired, "the delta link is too old"),
     Known("0x8004112A", ChangeTrackingExpired, "the paging cookie is not valid any more"),

@@ -7,7 +7,7 @@ using the Web API", "Update and delete table rows", "Page results" (Microsoft's 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from typing import Any
 
 from crmsync.dynamics.channel import Channel, url
@@ -63,11 +63,11 @@ async def record_counts(channel: Channel, logical_names: Iterable[str]) -> dict[
     return dict(zip(counts["Keys"], counts["Values"], strict=True))
 
 
-async def create(channel: Channel, entity_set: str, record: Record) -> str:
+async def create(channel: Channel, entity_set: str, record: Record, *, headers: Mapping[str, str] | None = None) -> str:
     """Create a record and return its id (lower case). Repeated only when it has surely not been executed."""
-    answer = await channel.send("POST", entity_set, entity=entity_set, json=record, repeatable=False)
-    headers = answer.response.headers
-    found = _LAST_GUID.search(headers.get("odata-entityid") or headers.get("location") or "")
+    answer = await channel.send("POST", entity_set, entity=entity_set, headers=headers, json=record, repeatable=False)
+    told = answer.response.headers
+    found = _LAST_GUID.search(told.get("odata-entityid") or told.get("location") or "")
     if found is None:
         raise RequestRefused(
             "Dataverse created a record without telling its id", tenant=channel.tenant, entity=entity_set

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.engine.destination import PERSON_KEY
+from crmsync.engine.rights import ensure_rights
 from crmsync.engine.session import Session
 from crmsync.errors import BindingRefused, CredentialsRefused, NativeSyncOn, RequestRefused, StateMismatch
 from crmsync.fields import drift
@@ -200,7 +201,10 @@ async def select_fields(session: Session) -> Selection:
 
 
 async def enable_sync(session: Session) -> Enabled:
-    """Start the first sync, or go on after the sync was disabled or stopped. Safe to repeat."""
+    """Start the first sync, or go on after the sync was disabled or stopped. Safe to repeat.
+
+    Raises ``PermissionMissing`` before anything moves when the sync user lacks a privilege or a selected column.
+    """
     await ensure_bound(session)
     async with session.lease():
         state = (await session.store.tenants.get(session.name)).state
@@ -208,6 +212,7 @@ async def enable_sync(session: Session) -> Enabled:
         expected = {name: one.records_expected or one.records_read for name, one in checkpoints.items()}
         if state in {TenantState.FIRST_SYNC, TenantState.SYNCING}:
             return Enabled(entities=expected, already=True)
+        await ensure_rights(session.dynamics, await saved_selection(session), tenant=session.name)
         if not checkpoints:
             expected = await session.dynamics.record_counts(ENTITIES)
             for name in ENTITIES:

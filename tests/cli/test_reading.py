@@ -77,7 +77,7 @@ def test_status_of_a_stopped_tenant_says_why_and_is_not_well(tenants: Path, caps
     assert "the secret has expired" in shown
 
 
-@pytest.mark.parametrize("command", ["status", "errors", "validate", "connect", "sync", "resync"])
+@pytest.mark.parametrize("command", ["status", "errors", "prepare", "validate", "connect", "sync", "resync"])
 def test_an_unknown_tenant_is_an_error_with_a_remedy(
     command: str, tenants: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -102,6 +102,17 @@ def test_validate_needs_no_prefect_server_and_is_red_when_a_secret_is_missing(
     lines = json.loads(capsys.readouterr().out)
     assert {"name", "side", "status", "proves", "found", "remedy"} <= set(lines[0])
     assert any(line["status"] == "red" and line["remedy"] for line in lines)
+
+
+def test_validate_shows_one_line_a_check_and_the_details_of_what_is_red(
+    tenants: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("validate", "contoso") == 1
+
+    shown = capsys.readouterr().out
+    assert "Username and password are valid" in shown
+    assert shown.count("what to do: ") == shown.count("proves: ") == 2
+    assert "checks are green" in shown
 
 
 def test_a_prefect_server_that_does_not_answer_is_told(

@@ -13,12 +13,30 @@ from crmsync.tenants import ENTITIES, Tenant
 
 USER = "00000000-0000-0000-0000-0000000000aa"
 
-LINES = [
-    "Entra sign-in", "Organization answers", "Organization", "Sync user",
-    "Privilege to read systemuser", "Change tracking of systemuser", "Privilege to read account",
-    "Change tracking of account", "Privilege to read lead", "Change tracking of lead", "Privilege to read contact",
-    "Change tracking of contact", "Marketo sign-in", "Marketo permissions", "Native sync is off", "Quota left today",
+SEVEN = [
+    "URL is valid", "Username and password are valid", "Sync user is assigned to the Marketo Sync User role",
+    "Marketo solution is properly installed", "All steps in the solution are enabled",
+    "Sync user is assigned to the Marketo solution", "Sync user matches username and password",
 ]  # fmt: skip
+DYNAMICS = [
+    *SEVEN, "Organization", "English labels",
+    "Privilege to read systemuser", "Change tracking of systemuser", "Selected fields of systemuser",
+    "Field security of systemuser",
+    "Privilege to read account", "Change tracking of account", "Selected fields of account",
+    "Field security of account",
+    "Privilege to read lead", "Privilege to write lead", "Change tracking of lead", "Selected fields of lead",
+    "Field security of lead",
+    "Privilege to read contact", "Privilege to write contact", "Change tracking of contact",
+    "Selected fields of contact", "Field security of contact",
+    "Clock of Dynamics",
+]  # fmt: skip
+MARKETO = [
+    "Marketo sign-in", "Marketo permission Read-Write Lead", "Marketo permission Read-Write Company",
+    "Marketo permission Read-Write Sales Person", "Marketo permission Read-Write Schema Custom Field",
+    "Native sync is off", "Quota left today", "Custom-field budget left", "Clock of Marketo",
+]  # fmt: skip
+URL, SIGN_IN, ROLE, SOLUTION, STEPS = SEVEN[:5]
+NEEDS_ROLE = [name for name in DYNAMICS if name not in (URL, SIGN_IN, ROLE, "Clock of Dynamics")]
 
 
 def odata(status, code, message):
@@ -31,7 +49,12 @@ class World:
     def __init__(self):
         self.wrong = {}
         self.privileges = {"prvReadUser": "Global", "prvReadAccount": "Global", "prvReadLead": "Global",
-                           "prvReadContact": "Global"}  # fmt: skip
+                           "prvReadContact": "Global", "prvWriteLead": "Global",
+                           "prvWriteContact": "Global"}  # fmt: skip
+        where = "Bearer authorization_uri=https://login.test/t/oauth2/authorize, resource_id=https://contoso.test/"
+        self.challenge = {"WWW-Authenticate": where}
+        self.language = 1033
+        self.labels = [{"Label": "Lead", "LanguageCode": 1036}]
         self.tracked = dict.fromkeys(ENTITIES, True)
         self.requests = []
 
@@ -50,21 +73,48 @@ class World:
         return httpx.Response(200, json={"access_token": "t", "expires_in": 3599, **endpoints})
 
     def contoso(self, request, path):
+        if "authorization" not in request.headers:
+            return httpx.Response(401, headers=self.challenge)
         if path == "WhoAmI":
             body = {"UserId": USER, "BusinessUnitId": "b", "OrganizationId": "o-1"}
         elif path == "organizations":
-            body = {"value": [{"organizationid": "o-1", "name": "Contoso", "expirechangetrackingindays": 7}]}
+            body = {
+                "value": [
+                    {
+                        "organizationid": "o-1",
+                        "name": "Contoso",
+                        "expirechangetrackingindays": 7,
+                        "languagecode": self.language,
+                    }
+                ]
+            }
+        elif path.startswith("RetrieveCurrentOrganization"):
+            body = {"Detail": {"FriendlyName": "Contoso Ltd"}}
+        elif path.endswith("systemuserroles_association"):
+            body = {"value": [{"roleid": "r-1", "name": "Marketo Sync User"}]}
+        elif path == "solutions":
+            body = {"value": [{"solutionid": "s-1", "uniquename": "crmsync", "version": "1.0.0.0", "ismanaged": False}]}
         elif path.endswith("RetrieveUserPrivileges"):
             rows = self.privileges.items()
             body = {"RolePrivileges": [{"PrivilegeName": name, "Depth": depth} for name, depth in rows]}
         elif path.startswith("systemusers("):
-            body = {"systemuserid": USER, "fullname": "# crmsync", "internalemailaddress": "sync@contoso.test"}
+            body = {
+                "systemuserid": USER,
+                "fullname": "# crmsync",
+                "internalemailaddress": "sync@contoso.test",
+                "applicationid": "app-1",
+            }
         elif path.endswith("/Attributes"):
             body = {"value": []}
         elif found := re.match(r"EntityDefinitions\(LogicalName='(\w+)'\)$", path):
             name = found.group(1)
-            body = {"LogicalName": name, "EntitySetName": f"{name}s", "PrimaryIdAttribute": f"{name}id",
-                    "ChangeTrackingEnabled": self.tracked[name]}  # fmt: skip
+            body = {
+                "LogicalName": name,
+                "EntitySetName": f"{name}s",
+                "PrimaryIdAttribute": f"{name}id",
+                "ChangeTrackingEnabled": self.tracked[name],
+                "DisplayName": {"LocalizedLabels": self.labels},
+            }
         else:
             assert request.headers["prefer"] == "odata.track-changes,odata.maxpagesize=1"
             body = {"value": [{"id": 1}], "@odata.nextLink": "https://contoso.test/never-asked-for"}
@@ -73,6 +123,9 @@ class World:
     def marketo(self, request, path):
         if "oauth" in path:
             return httpx.Response(200, json={"access_token": "m", "expires_in": 3599, "scope": "api@contoso.test"})
+        if "describe" in path or "schema" in path:
+            described = {"name": "x", "fields": [], "searchableFields": []}
+            return httpx.Response(200, json={"success": True, "requestId": "r", "result": [described]})
         skipped = {"status": "skipped", "reasons": [{"code": "1013", "message": "Object not found"}]}
         usage = {"date": "2024-05-01", "total": 900, "users": [{"userId": "api@contoso.test", "count": 400}]}
         result = [usage] if "stats" in path or "usage" in path else [skipped]
@@ -118,11 +171,11 @@ def red(lines):
 async def test_all_is_well(check):
     lines = await check(sync_user_email="Sync@Contoso.test")
 
-    assert list(lines) == LINES
+    assert list(lines) == DYNAMICS + MARKETO
     assert {line.status for line in lines.values()} == {"green"}
     assert all(line.proves and line.found and not line.remedy for line in lines.values())
-    assert lines["Organization"].found == "Contoso (o-1); changes can be asked for 7 days back"
-    assert lines["Sync user"].found == "# crmsync <sync@contoso.test>"
+    assert lines["Organization"].found == "Contoso Ltd (o-1); changes can be asked for 7 days back"
+    assert lines[SIGN_IN].found == "# crmsync <sync@contoso.test>"
     assert lines["Privilege to read lead"].found == "prvReadLead at organization level"
     assert lines["Marketo sign-in"].found.startswith("API user api@contoso.test")
     assert lines["Quota left today"].found == "24600 of our 25000 calls"
@@ -142,12 +195,13 @@ async def test_nothing_is_written(check, world):
 async def test_a_missing_secret_is_a_red_line_on_its_side_only(check):
     lines = await check({"MARKETO": "m"})
 
-    assert red(lines) == ["Entra sign-in"]
-    assert "environment variable ENTRA holds no secret" in lines["Entra sign-in"].found
-    assert lines["Entra sign-in"].remedy
-    assert {lines[name].status for name in LINES[1:12]} == {"not run"}
-    assert lines["Organization"].found == "waits for 'Organization answers'"
-    assert {lines[name].status for name in LINES[12:]} == {"green"}
+    assert red(lines) == [SIGN_IN]
+    assert "environment variable ENTRA holds no secret" in lines[SIGN_IN].found
+    assert lines[SIGN_IN].remedy
+    assert lines[URL].status == "green"
+    assert {lines[name].status for name in [ROLE, *NEEDS_ROLE]} == {"not run"}
+    assert lines["Organization"].found == f"waits for '{ROLE}'"
+    assert {lines[name].status for name in MARKETO} == {"green"}
 
 
 async def test_a_wrong_secret(check, world):
@@ -155,25 +209,25 @@ async def test_a_wrong_secret(check, world):
     world.wrong["oauth2/v2.0/token"] = httpx.Response(401, json={"error": "invalid_client", "error_description": text})
     lines = await check()
 
-    assert red(lines) == ["Entra sign-in"]
-    assert "secret" in lines["Entra sign-in"].remedy
+    assert red(lines) == [SIGN_IN]
+    assert "secret" in lines[SIGN_IN].remedy
 
 
 async def test_no_application_user(check, world):
     world.wrong["WhoAmI"] = odata(403, "0x80072560", "The user is not a member of the organization.")
     lines = await check()
 
-    assert red(lines) == ["Organization answers"]
-    assert "Application users" in lines["Organization answers"].remedy
-    assert lines["Entra sign-in"].status == "green"
-    assert lines["Sync user"].status == "not run"
+    assert red(lines) == [SIGN_IN]
+    assert "Application users" in lines[SIGN_IN].remedy
+    assert "crmsync prepare contoso" in lines[SIGN_IN].remedy
+    assert lines[URL].status == "green"
 
 
 async def test_another_user_than_the_tenant_file_means(check):
     lines = await check(sync_user_email="other@contoso.test")
 
-    assert red(lines) == ["Sync user"]
-    assert "other@contoso.test" in lines["Sync user"].found
+    assert red(lines) == [SIGN_IN]
+    assert "other@contoso.test" in lines[SIGN_IN].found
 
 
 @pytest.mark.parametrize(
@@ -186,7 +240,7 @@ async def test_a_privilege_that_does_not_reach_the_whole_organization(check, wor
     lines = await check()
 
     assert red(lines) == ["Privilege to read lead"]
-    assert lines["Privilege to read lead"].found == found
+    assert lines["Privilege to read lead"].found.endswith(found)
     assert "prvReadLead" in lines["Privilege to read lead"].remedy
     assert lines["Change tracking of lead"].status == "not run"
     assert lines["Change tracking of contact"].status == "green"
@@ -196,13 +250,53 @@ async def test_change_tracking_off(check, world):
     world.tracked["account"] = False
     lines = await check()
 
-    assert red(lines) == ["Change tracking of account"]
-    assert "Track changes" in lines["Change tracking of account"].remedy
+    assert red(lines) == [STEPS]
+    assert "Track changes" in lines[STEPS].remedy
+    assert "off for account" in lines[STEPS].found
+    assert lines["Change tracking of account"].status == "not run"
+    assert lines["Change tracking of contact"].status == "green"
 
 
 async def test_a_first_read_that_the_service_refuses(check, world):
     world.wrong["contacts"] = odata(400, "0x80072491", "Entity contact isn't enabled for change tracking.")
     assert red(await check()) == ["Change tracking of contact"]
+
+
+async def test_another_language_is_well_only_with_english_labels(check, world):
+    world.language = 1036
+    lines = await check()
+
+    assert red(lines) == ["English labels"]
+    assert "Languages" in lines["English labels"].remedy
+    world.labels.append({"Label": "Lead", "LanguageCode": 1033})
+    assert red(await check()) == []
+
+
+async def test_an_address_that_asks_nobody_to_sign_in_is_no_organization(check, world):
+    world.challenge = {"WWW-Authenticate": "Basic"}
+    lines = await check()
+
+    assert red(lines) == [URL]
+    assert "organization_url" in lines[URL].remedy
+    assert {lines[name].status for name in [SIGN_IN, ROLE, *NEEDS_ROLE, "Clock of Dynamics"]} == {"not run"}
+
+
+async def test_no_solution_at_all(check, world):
+    world.wrong["solutions"] = httpx.Response(200, json={"value": []})
+    lines = await check()
+
+    assert red(lines) == [SOLUTION]
+    assert "crmsync prepare contoso" in lines[SOLUTION].remedy
+    assert {lines[name].status for name in SEVEN[4:]} == {"not run"}
+
+
+async def test_rights_through_another_role_are_as_good(check, world):
+    roles = {"value": [{"roleid": "r-2", "name": "Integration"}]}
+    world.wrong["systemuserroles_association"] = httpx.Response(200, json=roles)
+    assert "'Integration'" in (await check())[ROLE].found
+
+    del world.privileges["prvReadAccount"]
+    assert red(await check()) == [ROLE]
 
 
 async def test_marketo_refuses_the_client(check, world):
@@ -212,7 +306,7 @@ async def test_marketo_refuses_the_client(check, world):
 
     assert red(lines) == ["Marketo sign-in"]
     assert lines["Marketo sign-in"].remedy
-    assert [lines[name].status for name in LINES[13:]] == ["not run"] * 3
+    assert {lines[name].status for name in MARKETO[1:]} == {"not run"}
 
 
 async def test_a_missing_marketo_permission(check, world):
@@ -220,9 +314,9 @@ async def test_a_missing_marketo_permission(check, world):
     world.wrong["salespersons"] = httpx.Response(200, json=denied)
     lines = await check()
 
-    assert red(lines) == ["Marketo permissions"]
-    assert lines["Marketo permissions"].found == "Missing: Read-Write Sales Person"
-    assert lines["Native sync is off"].status == "not run"
+    assert red(lines) == ["Marketo permission Read-Write Sales Person"]
+    assert lines["Native sync is off"].status == "green"
+    assert lines["Custom-field budget left"].status == "not run"
     assert lines["Quota left today"].status == "green"
 
 
@@ -249,7 +343,7 @@ async def test_services_that_are_down_are_red_lines_with_a_remedy(check, world):
     world.wrong["identity/oauth"] = httpx.Response(503)
     lines = await check()
 
-    assert red(lines) == ["Organization answers", "Marketo sign-in"]
+    assert red(lines) == [SIGN_IN, "Marketo sign-in"]
     assert all(lines[name].remedy for name in red(lines))
 
 

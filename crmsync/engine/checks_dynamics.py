@@ -1,0 +1,159 @@
+"""Our own checks of the Dynamics side: what the seven say nothing of, and the sync depends on.
+
+"Use change tracking to synchronize data with external systems", "Column-level security", "Query schema definitions"
+(Microsoft's documents).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from functools import partial
+
+from crmsync.dynamics.column_security import has_english_labels
+from crmsync.dynamics.metadata import ENGLISH
+from crmsync.dynamics.privileges import READ, WRITE, shortfall
+from crmsync.dynamics.schema import DynamicsSchema
+from crmsync.engine.checks_look import Look
+from crmsync.engine.checks_run import Check, ToldElsewhere
+from crmsync.engine.checks_seven import ASSIGNED_ROLE, STEPS
+from crmsync.engine.rights import hides_columns, lacks_privileges, unreadable
+from crmsync.errors import ChangeTrackingOff, ColumnMissing, OperatorMustAct
+from crmsync.fields.catalogue import default_map
+from crmsync.fields.columns import Wanted, columns
+from crmsync.fields.naming import check_choice
+from crmsync.tenants import ENTITIES, EntityName, FieldChoice
+
+ORGANIZATION = "Organization"
+LABELS = "English labels"
+
+Looking = Callable[[], Awaitable[str]]
+
+
+def dynamics_checks(look: Look) -> list[Check]:
+    """The lines, in order."""
+    role = (ASSIGNED_ROLE,)
+    checks = [
+        Check(ORGANIZATION, "This is the organization that will be synced.", partial(organization, look), role),
+        Check(LABELS, "Marketo gets the labels of options in English.", partial(labels, look), (*role, ORGANIZATION)),
+    ]
+    for entity in ENTITIES:
+        checks += _checks_of(look, entity)
+    return checks
+
+
+def _checks_of(look: Look, entity: EntityName) -> list[Check]:
+    may_read, fields = f"Privilege to read {entity}", f"Selected fields of {entity}"
+    role = (ASSIGNED_ROLE,)
+    found = [Check(may_read, f"Every {entity} of the organization can be read.", privilege(look, READ[entity]), role)]
+    if entity in WRITE:
+        name, proves = f"Privilege to write {entity}", f"Every {entity} of the organization can be written."
+        found.append(Check(name, proves, privilege(look, WRITE[entity]), role))
+    proves = f"What changes in {entity} can be followed."
+    found.append(Check(f"Change tracking of {entity}", proves, partial(change_tracking, look, entity), (may_read,)))
+    proves = f"Every selected column of {entity} is there and can be read."
+    found.append(Check(fields, proves, partial(selected_fields, look, entity), role))
+    proves = f"No selected column of {entity} arrives empty because it is secured."
+    found.append(Check(f"Field security of {entity}", proves, partial(field_security, look, entity), (fields,)))
+    return found
+
+
+async def organization(look: Look) -> str:
+    found = await look.dynamics.organization()
+    days = found.change_tracking_expires_in_days
+    kept = f"; changes can be asked for {days} days back" if days is not None else ""
+    return f"{await look.dynamics.friendly_name() or found.name} ({found.id}){kept}"
+
+
+async def labels(look: Look) -> str:
+    language = (await look.dynamics.organization()).language_code
+    if language == ENGLISH:
+        return "English is the organization's language"
+    if await has_english_labels(look.dynamics.channel, "lead"):
+        return f"the organization's language is {language}, and English labels are there"
+    raise OperatorMustAct(
+        f"The organization's language is {language}, and there are no English labels ({ENGLISH})",
+        remedy="Enable English: Power Platform admin center > Environments > Settings > Languages; or accept labels in "
+        "the organization's own language, which Marketo's own sync does not allow.",
+    )
+
+
+def privilege(look: Look, name: str) -> Looking:
+    """The check of one privilege."""
+
+    async def found() -> str:
+        lacking = shortfall(look.depths, name)
+        if lacking:
+            raise lacks_privileges([lacking], tenant=look.tenant.tenant)
+        return f"{name} at organization level"
+
+    return found
+
+
+async def change_tracking(look: Look, entity: EntityName) -> str:
+    if entity in look.untracked:
+        raise ToldElsewhere(f"told by '{STEPS}'")
+    definition = await look.dynamics.entity(entity)
+    if not definition.change_tracking_enabled:
+        table = definition.display_name or entity
+        raise ChangeTrackingOff(
+            f"Change tracking is not enabled for {entity}",
+            remedy=f"Run 'crmsync prepare {look.tenant.tenant}', or enable it: make.powerapps.com > Tables > {table} > "
+            "Properties > Advanced options > Track changes; then publish.",
+        )
+    # The first page of a first read is the proof: it is what the sync does, and it changes nothing.
+    pages = look.dynamics.changes(definition, [definition.primary_id], page_size=1)
+    async with aclosing(pages):
+        page = await anext(pages)
+    return "on, and a first read works" if page.records else "on; there are no records yet"
+
+
+async def selected_fields(look: Look, entity: EntityName) -> str:
+    found = look.entities[entity] = await look.dynamics.entity(entity)
+    check_choice(_only(look.tenant.fields, entity), DynamicsSchema(taken_at=look.clock(), entities={entity: found}),
+                 default_map())  # fmt: skip
+    gone = sorted(look.selected.get(entity, frozenset()) - found.attributes.keys())
+    if gone:
+        raise ColumnMissing(
+            f"{', '.join(gone)}: selected, but not in Dynamics any more",
+            column=gone[0],
+            remedy=f"Run 'crmsync resync {look.tenant.tenant}': it reviews the fields; or make the column again.",
+        )
+    return f"{len(_wanted(look, entity))} columns, all of them readable"
+
+
+async def field_security(look: Look, entity: EntityName) -> str:
+    secured = {name for name, one in look.entities[entity].attributes.items() if one.is_secured}
+    concerned = secured & _asked_for(look, entity)
+    if not concerned:
+        return "no selected column is secured"
+    hidden = await unreadable(look.dynamics, look.user_id, {entity: concerned})
+    if hidden:
+        raise hides_columns(hidden, tenant=look.tenant.tenant)
+    left_out = concerned - _wanted(look, entity)
+    more = f"; left out until the tenant file includes it: {', '.join(sorted(left_out))}" if left_out else ""
+    return f"secured, and the sync user may read it: {', '.join(sorted(concerned))}{more}"
+
+
+def _wanted(look: Look, entity: EntityName) -> set[str]:
+    chosen = columns(look.entities[entity], entity, default_map(), look.tenant.fields)
+    return {one.attribute.logical_name for one in chosen if isinstance(one, Wanted)}
+
+
+def _asked_for(look: Look, entity: EntityName) -> set[str]:
+    """What would be selected if nothing were secured, and what was selected before."""
+    found = look.entities[entity]
+    open_columns = {name: one.model_copy(update={"is_secured": False}) for name, one in found.attributes.items()}
+    chosen = columns(found.model_copy(update={"attributes": open_columns}), entity, default_map(), look.tenant.fields)
+    asked = {one.attribute.logical_name for one in chosen if isinstance(one, Wanted)}
+    return asked | set(look.selected.get(entity, frozenset()))
+
+
+def _only(choice: FieldChoice, entity: EntityName) -> FieldChoice:
+    """The choice for one entity."""
+    return choice.model_copy(
+        update={
+            part: {name: value for name, value in getattr(choice, part).items() if name == entity}
+            for part in ("include", "exclude", "rename")
+        }
+    )

@@ -1,0 +1,77 @@
+"""Whether the sync user may do what the sync does: told before the first sync starts, not by a first sync that fails.
+
+A privilege that does not reach the whole organization makes records look deleted, and a secured column without
+permission arrives empty and would clear Marketo's field; neither is an error of its own in Dynamics. "Use change
+tracking to synchronize data with external systems", "Column-level security" (Microsoft's documents).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from crmsync.dynamics.client import DynamicsClient
+from crmsync.dynamics.column_security import readable_secured, secured_columns
+from crmsync.dynamics.pacing import together
+from crmsync.dynamics.privileges import READ, WRITE, shortfall
+from crmsync.errors import PermissionMissing
+from crmsync.fields.model import Selection
+from crmsync.tenants import ENTITIES
+
+Columns = Mapping[str, Collection[str]]
+"""Logical names of columns, by entity."""
+
+
+async def ensure_rights(dynamics: DynamicsClient, selection: Selection | None, *, tenant: str) -> None:
+    """Raise ``PermissionMissing`` that names every privilege and every selected column the sync user lacks.
+
+    Six calls or so. Columns that were deleted are no matter of rights: the sync parks them.
+    """
+    user = (await dynamics.who_am_i()).user_id
+    depths = await dynamics.privilege_depths(user)
+    lacking = [text for name in (*READ.values(), *WRITE.values()) if (text := shortfall(depths, name))]
+    if lacking:
+        raise lacks_privileges(lacking, tenant=tenant)
+    hidden = await unreadable(dynamics, user, selected_columns(selection) if selection else {})
+    if hidden:
+        raise hides_columns(hidden, tenant=tenant)
+
+
+def selected_columns(selection: Selection) -> dict[str, set[str]]:
+    """The columns that a selection reads."""
+    return {
+        entity: {mapping.attribute for mapping in mappings if mapping.attribute}
+        for entity, mappings in selection.mappings.items()
+    }
+
+
+async def unreadable(dynamics: DynamicsClient, user_id: str, columns: Columns) -> list[str]:
+    """Those of ``columns`` that column security keeps the user from reading, as ``entity.column``."""
+    asked = [entity for entity in ENTITIES if columns.get(entity)]
+    secured = dict(zip(asked, await together(secured_columns(dynamics.channel, one) for one in asked), strict=True))
+    concerned = [(entity, name) for entity in asked for name in sorted(secured[entity] & set(columns[entity]))]
+    if not concerned:
+        return []
+    may_read = await readable_secured(dynamics.channel, user_id)
+    return [f"{entity}.{name}" for entity, name in concerned if (entity, name) not in may_read]
+
+
+def lacks_privileges(lacking: Collection[str], *, tenant: str | None) -> PermissionMissing:
+    """The error for privileges, each described as ``shortfall`` does."""
+    names = ", ".join(text.split()[0] for text in lacking)
+    return PermissionMissing(
+        f"The sync user may not do what the sync does: {'; '.join(lacking)}",
+        remedy=f"Run 'crmsync prepare {tenant or 'TENANT'}', or give the sync user's security role {names} at "
+        "organization level (Power Platform admin center > Settings > Security roles; the full green circle).",
+        tenant=tenant,
+    )
+
+
+def hides_columns(columns: Collection[str], *, tenant: str | None) -> PermissionMissing:
+    """The error for secured columns that the sync user may not read."""
+    names = ", ".join(columns)
+    return PermissionMissing(
+        f"Column security keeps the sync user from reading {names}: it would arrive empty and clear Marketo's field",
+        remedy=f"Add the sync user to a column security profile that may read {names} (Power Platform admin center > "
+        "Environments > Settings > Column security profiles), or exclude it in the tenant file ('fields: exclude').",
+        tenant=tenant,
+    )
