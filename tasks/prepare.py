@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from crmsync.engine import prepare
-from crmsync.engine.prepare_report import Choices, StepName, StepReport
+from crmsync.engine.prepare import preparing
+from crmsync.engine.prepare.report import Choices, StepName, StepReport
 from tasks.markdown import table
 from tasks.policy import step
 from tasks.secrets import administrators_secret, saved_secrets
@@ -30,7 +30,7 @@ async def prepare_dynamics(
     """Do the steps (or only plan them, or undo some) as the administrator whose secret is in that block."""
     found = find_tenant(tenant)
     secret = await administrators_secret(admin_secret_block)
-    reports = await prepare.prepare(
+    reports = await preparing.prepare(
         found,
         await saved_secrets(found),
         admin_client_id=admin_client_id,

@@ -16,7 +16,7 @@ from rich.markup import escape
 from crmsync.cli.options import DEFAULT_TENANTS, Json, TenantArgument, TenantsFolder
 from crmsync.cli.reading import print_json, read_block
 from crmsync.cli.story import terminal
-from crmsync.engine.prepare_report import Choices, Filterable, StepName, StepReport
+from crmsync.engine.prepare.report import Choices, Filterable, StepName, StepReport
 from crmsync.errors import OperatorMustAct, SecretMissing
 
 SECRET_VARIABLE = "CRMSYNC_ADMIN_SECRET"  # noqa: S105 - the variable's name
@@ -68,7 +68,7 @@ async def prepare(
 
         crmsync prepare contoso --undo role-assignment
     """
-    from crmsync.engine import prepare as engine
+    from crmsync.engine.prepare import preparing as engine
     from crmsync.secrets import SecretStore
     from crmsync.tenants import load_tenant
 

@@ -10,8 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 from crmsync.dynamics.privileges import NEEDS
-from crmsync.engine.prepare import prepare
-from crmsync.engine.prepare_report import Choices, StepReport
+from crmsync.engine.prepare.preparing import prepare
+from crmsync.engine.prepare.report import Choices, StepReport
 from crmsync.errors import (
     CredentialsRefused,
     OperatorMustAct,

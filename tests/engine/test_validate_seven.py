@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from crmsync.dynamics.setup_tables import FILTER_COLUMN
-from crmsync.engine.checks_seven import (
+from crmsync.engine.checks.seven import (
     ASSIGNED,
     ASSIGNED_ROLE,
     CREDENTIALS,
@@ -19,9 +19,9 @@ from crmsync.engine.checks_seven import (
     STEPS,
     URL,
 )
-from crmsync.engine.prepare import STEPS as ALL_STEPS
-from crmsync.engine.prepare_report import Choices
-from crmsync.engine.prepare_stage import Stage
+from crmsync.engine.prepare.preparing import STEPS as ALL_STEPS
+from crmsync.engine.prepare.report import Choices
+from crmsync.engine.prepare.stage import Stage
 from crmsync.sandbox.server import SandboxThread
 from tests.engine.unprepared import (
     IF_ANY,

@@ -10,8 +10,8 @@ from pydantic import SecretStr
 
 from crmsync.dynamics.channel import url
 from crmsync.engine.checks import validate
-from crmsync.engine.prepare import prepare
-from crmsync.engine.prepare_report import Choices, StepReport
+from crmsync.engine.prepare.preparing import prepare
+from crmsync.engine.prepare.report import Choices, StepReport
 from crmsync.engine.report import CheckLine
 from crmsync.sandbox.options import Counts, SandboxOptions
 from crmsync.tenants import Tenant

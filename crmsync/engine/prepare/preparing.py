@@ -2,8 +2,8 @@
 credentials that are used once and kept nowhere.
 
 A step is data: it looks at what is there and says what it would change. Planning only looks; preparing does what the
-looks say, in order; so a second time there is nothing to do. What each step does is in ``prepare_solution`` (step 1)
-and ``prepare_user`` (step 2).
+looks say, in order; so a second time there is nothing to do. What each step does is in ``solution`` (step 1)
+and ``user`` (step 2).
 
 "Step 1 of 3: Install the Marketo Solution", "Step 2 of 3: Set up Sync User" (Marketo's documents).
 """
@@ -21,14 +21,14 @@ from crmsync.dynamics.auth import ClientSecret
 from crmsync.dynamics.client import DynamicsClient
 from crmsync.dynamics.pacing import Sleep
 from crmsync.dynamics.setup_import import Tell
-from crmsync.engine import prepare_solution, prepare_user
-from crmsync.engine.prepare_report import Choices, StepName, StepReport
-from crmsync.engine.prepare_stage import Found, Stage, Step
+from crmsync.engine.prepare import solution, user
+from crmsync.engine.prepare.report import Choices, StepName, StepReport
+from crmsync.engine.prepare.stage import Found, Stage, Step
 from crmsync.errors import ApplicationUserMissing, CredentialsRefused, CrmsyncError, OperatorMustAct, PermissionMissing
 from crmsync.secrets import SecretStore
 from crmsync.tenants import Tenant
 
-STEPS: tuple[Step, ...] = (*prepare_solution.STEPS, *prepare_user.STEPS)
+STEPS: tuple[Step, ...] = (*solution.STEPS, *user.STEPS)
 """All steps, in order. They are undone in the opposite one."""
 
 ADMINISTRATOR = (

@@ -9,7 +9,7 @@ from __future__ import annotations
 from crmsync.dynamics import setup_import, setup_roles, setup_users
 from crmsync.dynamics.privileges import ROLE
 from crmsync.dynamics.setup_users import ApplicationUser
-from crmsync.engine.prepare_stage import Change, Found, Stage, Step
+from crmsync.engine.prepare.stage import Change, Found, Stage, Step
 from crmsync.errors import ApplicationUserMissing, CredentialsRefused, OperatorMustAct, SecretMissing
 
 LONGEST_WAIT = 10 * 60.0

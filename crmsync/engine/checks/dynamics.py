@@ -14,9 +14,9 @@ from crmsync.dynamics.column_security import has_english_labels
 from crmsync.dynamics.metadata import ENGLISH
 from crmsync.dynamics.privileges import READ, WRITE, shortfall
 from crmsync.dynamics.schema import DynamicsSchema
-from crmsync.engine.checks_look import Look
-from crmsync.engine.checks_run import Check, ToldElsewhere
-from crmsync.engine.checks_seven import ASSIGNED_ROLE, STEPS
+from crmsync.engine.checks.look import Look
+from crmsync.engine.checks.running import Check, ToldElsewhere
+from crmsync.engine.checks.seven import ASSIGNED_ROLE, STEPS
 from crmsync.engine.rights import hides_columns, lacks_privileges, unreadable
 from crmsync.errors import ChangeTrackingOff, ColumnMissing, OperatorMustAct
 from crmsync.fields.catalogue import default_map

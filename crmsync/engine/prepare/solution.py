@@ -13,7 +13,7 @@ from crmsync.dynamics.privileges import DEPTH, NEEDS, ROLE
 from crmsync.dynamics.setup_import import SolutionFile
 from crmsync.dynamics.setup_roles import Role
 from crmsync.dynamics.setup_solutions import IN_OURS, OURS, Part, Solution
-from crmsync.engine.prepare_stage import Change, Found, Stage, Step
+from crmsync.engine.prepare.stage import Change, Found, Stage, Step
 from crmsync.errors import PermissionMissing, SolutionRefused
 from crmsync.tenants import ENTITIES
 

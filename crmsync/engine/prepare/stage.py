@@ -12,7 +12,7 @@ from crmsync.dynamics.channel import Channel
 from crmsync.dynamics.client import DynamicsClient
 from crmsync.dynamics.pacing import Sleep
 from crmsync.dynamics.setup_import import Tell
-from crmsync.engine.prepare_report import Choices, StepName
+from crmsync.engine.prepare.report import Choices, StepName
 from crmsync.engine.session import dynamics_credential
 from crmsync.secrets import SecretStore
 from crmsync.tenants import Tenant

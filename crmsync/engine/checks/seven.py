@@ -15,8 +15,8 @@ from crmsync.dynamics.client import DynamicsClient, WhoAmI
 from crmsync.dynamics.privileges import READ, ROLE, WRITE, shortfall
 from crmsync.dynamics.probe import probe
 from crmsync.dynamics.setup_roles import roles_of
-from crmsync.engine.checks_look import Look
-from crmsync.engine.checks_run import Check
+from crmsync.engine.checks.look import Look
+from crmsync.engine.checks.running import Check
 from crmsync.errors import (
     ApplicationUserMissing,
     ChangeTrackingOff,

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from functools import partial
 
 from crmsync.dynamics.schema import DynamicsSchema
-from crmsync.engine.checks_look import Look
-from crmsync.engine.checks_run import Check
+from crmsync.engine.checks.look import Look
+from crmsync.engine.checks.running import Check
 from crmsync.errors import (
     FieldBudgetExceeded,
     NativeSyncOn,

@@ -18,11 +18,11 @@ import httpx
 import sqlalchemy as sa
 
 from crmsync.dynamics.pacing import Sleep
-from crmsync.engine.checks_dynamics import dynamics_checks
-from crmsync.engine.checks_look import Look
-from crmsync.engine.checks_marketo import SIGN_IN, clock_check, marketo_checks
-from crmsync.engine.checks_run import Check, run
-from crmsync.engine.checks_seven import URL, seven
+from crmsync.engine.checks.dynamics import dynamics_checks
+from crmsync.engine.checks.look import Look
+from crmsync.engine.checks.marketo import SIGN_IN, clock_check, marketo_checks
+from crmsync.engine.checks.running import Check, run
+from crmsync.engine.checks.seven import URL, seven
 from crmsync.engine.report import CheckLine
 from crmsync.engine.rights import selected_columns
 from crmsync.engine.session import utc_now
