@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from crmsync.dynamics.schema import DynamicsSchema, Entity
+from crmsync.dynamics.tracking import ChangePage
 from crmsync.engine.lane import Lane
 from crmsync.engine.report import Counts, ProgressListener
 from crmsync.engine.session import Session
@@ -38,27 +41,29 @@ class DataPath:
         *,
         key_is_fresh: bool,
         listener: ProgressListener | None,
+        pages: Mapping[str, ChangePage] | None = None,
     ) -> None:
         self._session = session
         self._schema = schema
         self._selection = selection
         self._key_is_fresh = key_is_fresh
         self._listener = listener
+        self._pages = dict(pages or {})
         self.counts: dict[str, Counts] = {}
         self.notes: list[str] = []
 
     @classmethod
-    async def open(cls, session: Session, listener: ProgressListener | None) -> DataPath:
-        """Settle what an earlier run left in flight, and take schema and selection from the store."""
+    async def open(
+        cls, session: Session, listener: ProgressListener | None, pages: Mapping[str, ChangePage] | None = None
+    ) -> DataPath:
+        """Settle what an earlier run left in flight, and take schema and selection from the store. ``pages`` are the
+        first pages of changes by entity, where they were read already."""
         await settle_all(session)
-        schema, _ = await snapshots(session)
-        selection = await saved_selection(session)
-        if schema is None or selection is None:
-            raise StateMismatch(
-                "No fields were selected yet", tenant=session.name, remedy=f"Run: crmsync connect {session.name}"
-            )
+        chosen = await chosen_fields(session)
         row = await session.store.tenants.get(session.name)
-        return cls(session, schema, selection, key_is_fresh=row.key_is_fresh, listener=listener)
+        return cls(
+            session, chosen.schema, chosen.selection, key_is_fresh=row.key_is_fresh, listener=listener, pages=pages
+        )
 
     async def needs_first_read(self, name: str) -> bool:
         """Whether this entity was never read to the end with the fields that are selected now."""
@@ -87,21 +92,17 @@ class DataPath:
             moved=tempo.moved,
         )
         await lane.open()
+        page = self._pages.pop(name, None)
         try:
             if not checkpoint.read_done:
                 await lane.first_read(checkpoint)
             else:
-                await lane.changes(checkpoint)
-            await self._carry_again(name, lane, checkpoint.read_number)
+                await lane.changes(checkpoint, page)
+            if ids := await due_again(self._session, name):
+                await lane.again(ids, checkpoint.read_number)
         finally:
             self.counts[name] = self.counts.get(name, Counts()) + lane.counts
             self.notes += lane.notes
-
-    async def _carry_again(self, name: str, lane: Lane, read_number: int) -> None:
-        store, tenant = self._session.store, self._session.name
-        ids = {*await store.errors.due(tenant, name), *await store.records.relinkable(tenant, name)}
-        if ids:
-            await lane.again(sorted(ids), read_number)
 
     async def _checkpoint(self, name: str) -> Checkpoint:
         store, tenant, digest = self._session.store, self._session.name, self._digest(name)
@@ -148,10 +149,47 @@ class DataPath:
             await self._session.store.checkpoints.put(self._session.name, stale)
 
     def _digest(self, name: str) -> str:
-        columns = self._selection.select(self._schema.entities[name])
-        mappings = [mapping.model_dump_json() for mapping in self._selection.mappings[name]]
-        text = "\n".join([*columns, *mappings])
-        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        return selection_digest(self._schema, self._selection, name)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What the store says is to be read of each entity, and the digests that tell one choice from another."""
+
+    schema: DynamicsSchema
+    selection: Selection
+    digests: dict[str, str]
+
+
+async def chosen_fields(session: Session) -> Chosen:
+    """Schema and selection as they are saved. A session reads them once for each time they change: they are large."""
+    numbers = await session.store.schemas.newest(session.name)
+    if (kept := session.memo.get("chosen")) is not None and kept[0] == numbers:
+        chosen: Chosen = kept[1]
+        return chosen
+    schema, _ = await snapshots(session)
+    selection = await saved_selection(session)
+    if schema is None or selection is None:
+        raise StateMismatch(
+            "No fields were selected yet", tenant=session.name, remedy=f"Run: crmsync connect {session.name}"
+        )
+    digests = {name: selection_digest(schema, selection, name) for name in schema.entities}
+    session.memo["chosen"] = numbers, (chosen := Chosen(schema, selection, digests))
+    return chosen
+
+
+async def due_again(session: Session, name: str) -> list[str]:
+    """Records of this entity to be carried though they did not change: a retry is due, or an owner or company came."""
+    store, tenant = session.store, session.name
+    return sorted({*await store.errors.due(tenant, name), *await store.records.relinkable(tenant, name)})
+
+
+def selection_digest(schema: DynamicsSchema, selection: Selection, name: str) -> str:
+    """Tells whether an entity is still read with the fields that it was read with."""
+    columns = selection.select(schema.entities[name])
+    mappings = [mapping.model_dump_json() for mapping in selection.mappings[name]]
+    text = "\n".join([*columns, *mappings])
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _without(entity: Entity, column: str | None) -> Entity:

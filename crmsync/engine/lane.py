@@ -107,10 +107,14 @@ class Lane:
             await self._delete_vanished(checkpoint.read_number)
         return await self._move(checkpoint.model_copy(update={"read_done": True}))
 
-    async def changes(self, checkpoint: Checkpoint) -> Checkpoint:
-        """Read what changed since the checkpoint."""
+    async def changes(self, checkpoint: Checkpoint, first: ChangePage | None = None) -> Checkpoint:
+        """Read what changed since the checkpoint; ``first`` is the first page, where it was read already."""
         pages = self._session.dynamics.changes(
-            self._entity, self._select, link=checkpoint.next_link or checkpoint.delta_link, page_size=PAGE_SIZE
+            self._entity,
+            self._select,
+            link=checkpoint.next_link or checkpoint.delta_link,
+            page_size=PAGE_SIZE,
+            first=first,
         )
         return await self._drain(pages, checkpoint, importing=False)
 
