@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from crmsync.engine.record import RECORD_PATTERN
+
 
 class _Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -26,6 +28,18 @@ class ConnectOptions(_Options):
         default=True,
         title="Send the e-mail",
         description="Tell the addresses of the tenant file when the first sync is done, or why it failed.",
+    )
+
+
+class SyncOptions(_Options):
+    """Leave it empty for a whole cycle."""
+
+    record: str | None = Field(
+        default=None,
+        title="One record",
+        description="Only this record, now: entity and id, for example lead:6f0b1c2d-0000-4000-8000-000000000001. Its "
+        "owner and its company go first where Marketo lacks them.",
+        pattern=RECORD_PATTERN,
     )
 
 

@@ -4,7 +4,7 @@ from tasks.checks import run_checks
 from tasks.credentials import save_credentials, validate_credentials
 from tasks.fields import refresh_schema, review_fields, select_fields
 from tasks.notification import notify
-from tasks.syncing import await_first_sync, disable_sync, enable_sync, resync_records, run_cycle
+from tasks.syncing import await_first_sync, disable_sync, enable_sync, resync_records, run_cycle, sync_record
 
 __all__ = [
     "await_first_sync",
@@ -18,5 +18,6 @@ __all__ = [
     "run_cycle",
     "save_credentials",
     "select_fields",
+    "sync_record",
     "validate_credentials",
 ]

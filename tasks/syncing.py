@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from crmsync.engine import record as record_sync
 from crmsync.engine import resync, setup, sync
 from crmsync.engine.report import SyncReport
 from crmsync.engine.setup import Enabled
@@ -56,6 +57,14 @@ async def run_cycle(tenant: TenantName, force: bool = False) -> SyncReport:
     """One cycle: what changed in Dynamics since the last one."""
     async with writer_of(tenant) as session:
         report = await sync.cycle(session, force=force)
+    return await _reported(report)
+
+
+@step(minutes=30)
+async def sync_record(tenant: TenantName, record: str) -> SyncReport:
+    """One record, as it is in Dynamics now."""
+    async with session_of(tenant) as session:
+        report = await record_sync.sync_record(session, record)
     return await _reported(report)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from crmsync.dynamics.schema import DynamicsSchema, Entity
@@ -84,13 +84,7 @@ class DataPath:
     async def _carry(self, name: str) -> None:
         checkpoint = await self._checkpoint(name)
         tempo = Tempo(self._session.name, checkpoint, self._listener, self._session.clock)
-        lane = Lane(
-            self._session,
-            self._schema.entities[name],
-            self._selection,
-            key_is_fresh=self._key_is_fresh,
-            moved=tempo.moved,
-        )
+        lane = self._lane(name, tempo.moved)
         await lane.open()
         page = self._pages.pop(name, None)
         try:
@@ -103,6 +97,31 @@ class DataPath:
         finally:
             self.counts[name] = self.counts.get(name, Counts()) + lane.counts
             self.notes += lane.notes
+
+    async def carry_record(self, name: str, record_id: str) -> bool:
+        """Carry one record as it is now, after its owner and company where Marketo lacks them; whether Dynamics has it.
+
+        One that Dynamics does not have (any more) is carried as deleted.
+        """
+        entity, store = self._schema.entities[name], self._session.store
+        lane = self._lane(name, _nobody)
+        await lane.open()
+        rows = await self._session.dynamics.read_by_ids(entity, self._selection.select(entity), [record_id])
+        for row in rows:
+            for parent, parent_id in lane.parents(row):
+                if parent_id not in await store.records.in_marketo(self._session.name, parent, [parent_id]):
+                    await self.carry_record(parent, parent_id)
+        checkpoint = await store.checkpoints.get(self._session.name, name)
+        try:
+            await lane.again([record_id], checkpoint.read_number if checkpoint else 1)
+        finally:
+            self.counts[name] = self.counts.get(name, Counts()) + lane.counts
+            self.notes += lane.notes
+        return bool(rows)
+
+    def _lane(self, name: str, moved: Callable[[Checkpoint], Awaitable[None]]) -> Lane:
+        entity = self._schema.entities[name]
+        return Lane(self._session, entity, self._selection, key_is_fresh=self._key_is_fresh, moved=moved)
 
     async def _checkpoint(self, name: str) -> Checkpoint:
         store, tenant, digest = self._session.store, self._session.name, self._digest(name)
@@ -190,6 +209,10 @@ def selection_digest(schema: DynamicsSchema, selection: Selection, name: str) ->
     mappings = [mapping.model_dump_json() for mapping in selection.mappings[name]]
     text = "\n".join([*columns, *mappings])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+async def _nobody(_: Checkpoint) -> None:
+    """Listens to no checkpoint."""
 
 
 def _without(entity: Entity, column: str | None) -> Entity:

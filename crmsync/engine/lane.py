@@ -13,7 +13,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from crmsync.dynamics.schema import Entity
 from crmsync.dynamics.tracking import ChangePage
@@ -117,6 +117,10 @@ class Lane:
             first=first,
         )
         return await self._drain(pages, checkpoint, importing=False)
+
+    def parents(self, row: dict[str, Any]) -> list[tuple[str, str]]:
+        """The records (entity, id) that must be in Marketo before this one can be linked to them."""
+        return self._planner.parents(row)
 
     async def again(self, ids: Sequence[str], read_number: int) -> None:
         """Read and write these records once more: a retry is due, or an owner or company has arrived."""

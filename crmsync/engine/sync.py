@@ -7,7 +7,7 @@ Marketo's native sync. An error that only a person can mend stops the tenant wit
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Literal
@@ -47,7 +47,7 @@ STOPPING = (
 )
 """What the services answer and only a person can mend. A name that does not resolve is not among them: that heals."""
 
-Kind = Literal["first sync", "cycle", "resync"]
+Kind = Literal["first sync", "cycle", "resync", "record"]
 
 
 async def first_sync(session: Session, progress: ProgressListener | None = None) -> SyncReport:
@@ -124,11 +124,20 @@ async def _idle(session: Session, found: Look) -> SyncReport:
 
 async def carry_all(session: Session, kind: Kind, path: DataPath, names: Sequence[str]) -> SyncReport:
     """Carry these entities and keep the report in the store, also when it fails."""
+
+    async def carry() -> None:
+        for name in names:
+            await path.carry(name)
+
+    return await reported(session, kind, path, carry)
+
+
+async def reported(session: Session, kind: Kind, path: DataPath, work: Callable[[], Awaitable[None]]) -> SyncReport:
+    """Do this work on the path, and keep the report in the store, also when it fails."""
     number = await session.store.runs.start(session.name, kind, session.run)
     began = session.clock()
     try:
-        for name in names:
-            await path.carry(name)
+        await work()
     except BaseException as failure:
         path.notes.append(failure.message if isinstance(failure, CrmsyncError) else type(failure).__name__)
         report = await _report(session, kind, path, began)
