@@ -43,6 +43,33 @@ class SyncOptions(_Options):
     )
 
 
+class FleetOptions(_Options):
+    """How a shard's tenants share one process."""
+
+    parallel: int = Field(
+        default=20,
+        title="Tenants at once",
+        description="So many tenants are looked at, and so many others carried, at the same time.",
+        ge=1,
+        le=500,
+    )
+    minutes: int = Field(
+        default=59,
+        title="Minutes",
+        description="How long the run stays and runs cycles as they become due. 0: only those that are due now.",
+        ge=0,
+        le=24 * 60,
+    )
+    limit_minutes: int = Field(
+        default=30,
+        title="Minutes a cycle",
+        description="A tenant's cycle that takes longer is cut short; it goes on where it was when its turn comes "
+        "again.",
+        ge=1,
+        le=24 * 60,
+    )
+
+
 class ResyncOptions(_Options):
     """Why the fields are reviewed, and whom to tell."""
 

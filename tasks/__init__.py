@@ -3,6 +3,7 @@
 from tasks.checks import run_checks
 from tasks.credentials import save_credentials, validate_credentials
 from tasks.fields import refresh_schema, review_fields, select_fields
+from tasks.fleet import open_fleet
 from tasks.notification import notify
 from tasks.syncing import await_first_sync, disable_sync, enable_sync, resync_records, run_cycle, sync_record
 
@@ -11,6 +12,7 @@ __all__ = [
     "disable_sync",
     "enable_sync",
     "notify",
+    "open_fleet",
     "refresh_schema",
     "resync_records",
     "review_fields",

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 
 from crmsync.dynamics.schema import DynamicsSchema, Entity
 from crmsync.dynamics.tracking import ChangePage
@@ -59,11 +58,9 @@ class DataPath:
         """Settle what an earlier run left in flight, and take schema and selection from the store. ``pages`` are the
         first pages of changes by entity, where they were read already."""
         await settle_all(session)
-        chosen = await chosen_fields(session)
+        schema, selection = await chosen_fields(session)
         row = await session.store.tenants.get(session.name)
-        return cls(
-            session, chosen.schema, chosen.selection, key_is_fresh=row.key_is_fresh, listener=listener, pages=pages
-        )
+        return cls(session, schema, selection, key_is_fresh=row.key_is_fresh, listener=listener, pages=pages)
 
     async def needs_first_read(self, name: str) -> bool:
         """Whether this entity was never read to the end with the fields that are selected now."""
@@ -171,30 +168,27 @@ class DataPath:
         return selection_digest(self._schema, self._selection, name)
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """What the store says is to be read of each entity, and the digests that tell one choice from another."""
-
-    schema: DynamicsSchema
-    selection: Selection
-    digests: dict[str, str]
-
-
-async def chosen_fields(session: Session) -> Chosen:
-    """Schema and selection as they are saved. A session reads them once for each time they change: they are large."""
-    numbers = await session.store.schemas.newest(session.name)
-    if (kept := session.memo.get("chosen")) is not None and kept[0] == numbers:
-        chosen: Chosen = kept[1]
-        return chosen
+async def chosen_fields(session: Session) -> tuple[DynamicsSchema, Selection]:
+    """Schema and selection as they are saved; raises ``StateMismatch`` where there are none yet."""
     schema, _ = await snapshots(session)
     selection = await saved_selection(session)
     if schema is None or selection is None:
         raise StateMismatch(
             "No fields were selected yet", tenant=session.name, remedy=f"Run: crmsync connect {session.name}"
         )
-    digests = {name: selection_digest(schema, selection, name) for name in schema.entities}
-    session.memo["chosen"] = numbers, (chosen := Chosen(schema, selection, digests))
-    return chosen
+    return schema, selection
+
+
+async def selection_digests(session: Session) -> dict[str, str]:
+    """What tells one choice of fields from another, by entity. Schema and selection are large, so a session of many
+    cycles reads them only when one of them is new."""
+    numbers = await session.store.schemas.newest(session.name)
+    kept: tuple[object, dict[str, str]] | None = session.memo.get("digests")
+    if kept is None or kept[0] != numbers:
+        schema, selection = await chosen_fields(session)
+        kept = numbers, {name: selection_digest(schema, selection, name) for name in schema.entities}
+        session.memo["digests"] = kept
+    return kept[1]
 
 
 async def due_again(session: Session, name: str) -> list[str]:

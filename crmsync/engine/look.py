@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from crmsync.dynamics.tracking import ChangePage
-from crmsync.engine.datapath import chosen_fields, due_again
+from crmsync.engine.datapath import due_again, selection_digests
 from crmsync.engine.session import Session
 from crmsync.engine.setup import organization_replaced
 from crmsync.errors import RequestRefused
@@ -57,7 +57,7 @@ async def look(session: Session) -> Look:
 
 async def _with_delta_link(session: Session) -> dict[str, Checkpoint]:
     """The entities that are read to the end, with the fields that are selected now."""
-    digests = (await chosen_fields(session)).digests
+    digests = await selection_digests(session)
     checkpoints = await session.store.checkpoints.all(session.name)
     return {
         name: one

@@ -11,7 +11,7 @@ from crmsync.engine.datapath import DataPath
 from crmsync.engine.report import SyncReport
 from crmsync.engine.session import Session
 from crmsync.engine.sync import not_now, reported, stopping
-from crmsync.errors import RecordMissing, OperatorMustAct
+from crmsync.errors import OperatorMustAct, RecordMissing
 from crmsync.tenants import ENTITIES
 
 PATIENCE = 60.0

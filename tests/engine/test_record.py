@@ -8,7 +8,7 @@ import pytest
 
 from crmsync.engine.record import sync_record
 from crmsync.engine.report import SyncReport
-from crmsync.errors import RecordMissing, OperatorMustAct, StateMismatch
+from crmsync.errors import OperatorMustAct, RecordMissing, StateMismatch
 from tests.world import World
 
 NOBODY = "6f0b1c2d-0000-4000-8000-000000000001"
