@@ -81,7 +81,7 @@ class DataPath:
     async def _carry(self, name: str) -> None:
         checkpoint = await self._checkpoint(name)
         tempo = Tempo(self._session.name, checkpoint, self._listener, self._session.clock)
-        lane = self._lane(name, tempo.moved)
+        lane = self.lane(name, tempo.moved)
         await lane.open()
         page = self._pages.pop(name, None)
         try:
@@ -101,7 +101,7 @@ class DataPath:
         One that Dynamics does not have (any more) is carried as deleted.
         """
         entity, store = self._schema.entities[name], self._session.store
-        lane = self._lane(name, _nobody)
+        lane = self.lane(name)
         await lane.open()
         rows = await self._session.dynamics.read_by_ids(entity, self._selection.select(entity), [record_id])
         for row in rows:
@@ -116,9 +116,10 @@ class DataPath:
             self.notes += lane.notes
         return bool(rows)
 
-    def _lane(self, name: str, moved: Callable[[Checkpoint], Awaitable[None]]) -> Lane:
+    def lane(self, name: str, moved: Callable[[Checkpoint], Awaitable[None]] | None = None) -> Lane:
+        """This entity's way to Marketo, not open yet."""
         entity = self._schema.entities[name]
-        return Lane(self._session, entity, self._selection, key_is_fresh=self._key_is_fresh, moved=moved)
+        return Lane(self._session, entity, self._selection, key_is_fresh=self._key_is_fresh, moved=moved or _nobody)
 
     async def _checkpoint(self, name: str) -> Checkpoint:
         store, tenant, digest = self._session.store, self._session.name, self._digest(name)

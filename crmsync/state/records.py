@@ -86,6 +86,22 @@ class RecordStore:
             )
             return set(await connection.scalars(query))
 
+    async def in_marketo_after(self, tenant: str, entity: str, after: str, limit: int) -> list[str]:
+        """The next ids, in their order, of records that Marketo has and that are not known as deleted."""
+        query = (
+            sa.select(records.c.record_id)
+            .where(
+                _of(records, tenant, entity),
+                records.c.record_id > after,
+                records.c.in_marketo.is_(True),
+                records.c.status != "deleted",
+            )
+            .order_by(records.c.record_id)
+            .limit(limit)
+        )
+        async with self._engine.connect() as connection:
+            return list(await connection.scalars(query))
+
     async def field_set(self, tenant: str, entity: str, names: Sequence[str]) -> int:
         """The number of this list of field names, new or old."""
         text = orjson.dumps(list(names)).decode()

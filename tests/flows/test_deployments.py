@@ -95,9 +95,7 @@ async def test_deployments_of_a_deleted_file_go_and_those_of_others_stay(
     assert (await prefect.get("/deployments/name/connect/fabrikam")).status_code == 404
 
 
-async def test_a_fleet_takes_the_schedules_over_and_gives_them_back(
-    tenants: Path, prefect: httpx.AsyncClient
-) -> None:
+async def test_a_fleet_takes_the_schedules_over_and_gives_them_back(tenants: Path, prefect: httpx.AsyncClient) -> None:
     async def schedules(name: str) -> int:
         return len((await prefect.get(f"/deployments/name/{name}")).json()["schedules"])
 
