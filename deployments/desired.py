@@ -20,13 +20,14 @@ from prefect.utilities.callables import parameter_schema
 from pydantic import BaseModel, ConfigDict
 
 from crmsync.tenants import Tenant
+from flows.compare import compare
 from flows.connect import connect
 from flows.fleet import sync_fleet
 from flows.resync import resync
 from flows.sync import sync
 from flows.validate import validate
 
-FLOWS: tuple[Flow[..., Any], ...] = (connect, sync, resync, validate)
+FLOWS: tuple[Flow[..., Any], ...] = (compare, connect, sync, resync, validate)
 POOL = "crmsync"
 OURS = "crmsync"
 """The tag that says a deployment is ours to change and to remove."""

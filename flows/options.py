@@ -9,6 +9,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from crmsync.engine.record import RECORD_PATTERN
+from crmsync.tenants import EntityName
 
 
 class _Options(BaseModel):
@@ -40,6 +41,21 @@ class SyncOptions(_Options):
         description="Only this record, now: entity and id, for example lead:6f0b1c2d-0000-4000-8000-000000000001. Its "
         "owner and its company go first where Marketo lacks them.",
         pattern=RECORD_PATTERN,
+    )
+
+
+class CompareOptions(_Options):
+    """Without choices everything is compared, and nothing is written."""
+
+    repair: bool = Field(
+        default=False,
+        title="Repair",
+        description="Write what differs to Marketo, as a cycle would, and flag people whose records are gone.",
+    )
+    entities: list[EntityName] = Field(
+        default=[],
+        title="Entities",
+        description="Only these; all of them without any.",
     )
 
 

@@ -1,6 +1,7 @@
 """The steps: Prefect tasks, each a thin shell (name, retries, time-out, artifact) around one crmsync call."""
 
 from tasks.checks import run_checks
+from tasks.comparing import compare_sides
 from tasks.credentials import save_credentials, validate_credentials
 from tasks.fields import refresh_schema, review_fields, select_fields
 from tasks.fleet import open_fleet
@@ -9,6 +10,7 @@ from tasks.syncing import await_first_sync, disable_sync, enable_sync, resync_re
 
 __all__ = [
     "await_first_sync",
+    "compare_sides",
     "disable_sync",
     "enable_sync",
     "notify",

@@ -47,7 +47,7 @@ async def disable_sync(tenant: TenantName, why: str) -> None:
 @step(minutes=FIRST_SYNC_MINUTES)
 async def await_first_sync(tenant: TenantName) -> SyncReport:
     """Follow the first sync to its end."""
-    async with writer_of(tenant) as session, _progress() as progress:
+    async with writer_of(tenant) as session, progress_shown() as progress:
         report = await sync.first_sync(session, progress)
     return await _reported(report)
 
@@ -71,13 +71,14 @@ async def sync_record(tenant: TenantName, record: str) -> SyncReport:
 @step(minutes=FIRST_SYNC_MINUTES)
 async def resync_records(tenant: TenantName) -> SyncReport:
     """Read again what the change of fields touched."""
-    async with writer_of(tenant) as session, _progress() as progress:
+    async with writer_of(tenant) as session, progress_shown() as progress:
         report = await resync.resync(session, progress)
     return await _reported(report)
 
 
 @asynccontextmanager
-async def _progress() -> AsyncIterator[ProgressArtifacts]:
+async def progress_shown() -> AsyncIterator[ProgressArtifacts]:
+    """Progress artifacts, written to the end."""
     progress = ProgressArtifacts()
     try:
         yield progress

@@ -25,7 +25,7 @@ from prefect.artifacts import (
 
 from crmsync.engine.report import Progress
 
-FLOWS = frozenset({"connect", "sync", "resync", "validate"})
+FLOWS = frozenset({"compare", "connect", "sync", "resync", "validate"})
 SECONDS_BETWEEN_UPDATES = 2.0
 
 

@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, computed_field
 
 from crmsync.dynamics.pacing import together
 from crmsync.dynamics.schema import Entity
@@ -72,6 +72,7 @@ class Compared(BaseModel):
     repaired: int = 0
     fields: dict[str, int] = {}
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def open(self) -> int:
         """How many records are out of step still."""
@@ -87,6 +88,7 @@ class Comparison(BaseModel):
     entities: dict[str, Compared] = {}
     differences: list[Difference] = Field(default_factory=list)
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def in_step(self) -> bool:
         """Whether nothing differs, or what did was repaired."""

@@ -9,7 +9,19 @@ import pytest
 
 from crmsync.cli.main import app, main
 
-COMMANDS = ["connect", "demo", "deploy", "errors", "resync", "sandbox", "serve", "status", "sync", "validate"]
+COMMANDS = [
+    "compare",
+    "connect",
+    "demo",
+    "deploy",
+    "errors",
+    "resync",
+    "sandbox",
+    "serve",
+    "status",
+    "sync",
+    "validate",
+]
 
 
 def test_every_command_is_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,11 +41,13 @@ async def prefect(prefect_server: str, tmp_path_factory: pytest.TempPathFactory)
     await register(tmp_path_factory.mktemp("no-tenants"))
 
 
-async def test_every_tenant_gets_its_four_deployments(tenants: Path, prefect: httpx.AsyncClient) -> None:
+async def test_every_tenant_gets_its_five_deployments(tenants: Path, prefect: httpx.AsyncClient) -> None:
     done = await register(tenants)
 
     assert sorted(done.written) == [
-        f"{flow}/{tenant}" for flow in ("connect", "resync", "sync", "validate") for tenant in ("contoso", "fabrikam")
+        f"{flow}/{tenant}"
+        for flow in ("compare", "connect", "resync", "sync", "validate")
+        for tenant in ("contoso", "fabrikam")
     ]
     sync = (await prefect.get("/deployments/name/sync/contoso")).json()
     assert sync["work_pool_name"] == "crmsync"
@@ -62,7 +64,7 @@ async def test_what_is_unchanged_is_left_alone_and_what_changed_is_written(
     await register(tenants)
 
     again = await register(tenants)
-    assert (len(again.written), len(again.unchanged), len(again.removed)) == (0, 8, 0)
+    assert (len(again.written), len(again.unchanged), len(again.removed)) == (0, 10, 0)
 
     (tenants / "contoso.yaml").write_text(TENANT + "interval_minutes: 10\n", encoding="utf-8")
     assert (await register(tenants)).written == ["sync/contoso"]
@@ -90,7 +92,7 @@ async def test_deployments_of_a_deleted_file_go_and_those_of_others_stay(
 
     done = await register(tenants)
 
-    assert sorted(done.removed) == ["connect/fabrikam", "resync/fabrikam", "sync/fabrikam", "validate/fabrikam"]
+    assert sorted(done.removed) == [f"{flow}/fabrikam" for flow in ("compare", "connect", "resync", "sync", "validate")]
     assert (await prefect.get("/deployments/name/somebody-elses/other")).status_code == 200
     assert (await prefect.get("/deployments/name/connect/fabrikam")).status_code == 404
 
