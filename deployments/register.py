@@ -19,12 +19,13 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.events.schemas.automations import AutomationCore
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.states import Cancelling
 from prefect.workers.process import ProcessWorker
 from pydantic import BaseModel
 
 from crmsync.state.database import STATE_URL_VARIABLE, state_url
 from crmsync.tenants import Tenant, load_tenant, tenant_names
-from deployments.desired import OURS, POOL, Desired, desired
+from deployments.desired import FLEET, OURS, POOL, Desired, desired, desired_fleet
 from tasks.tenant import TENANTS_VARIABLE
 
 AUTOMATIONS = Path(__file__).parent / "automations.yaml"
@@ -44,21 +45,33 @@ class Registered(BaseModel):
         return f"{len(self.written)} written, {len(self.unchanged)} unchanged, {len(self.removed)} removed"
 
 
-async def register(folder: Path) -> Registered:
+async def register(folder: Path, fleet: int | None = None) -> Registered:
     """Bring the deployments in step with the tenant files in ``folder``. Raises ``TenantFileWrong`` before it
-    changes anything."""
+    changes anything.
+
+    ``fleet``: so many fleets run the cycles of all tenants, or (0) every tenant has a schedule of its own; None leaves
+    it at what it is.
+    """
     tenants = [load_tenant(name, folder) for name in tenant_names(folder)]
     async with get_client() as client:
         await _ensure_pool(client)
-        done = await _reconcile(client, wanted_for(tenants, folder))
+        present = await _ours(client)
+        shards = _shards(present) if fleet is None else fleet
+        done = await _reconcile(client, present, wanted_for(tenants, folder, shards if tenants else 0))
         await _ensure_automations(client)
     return done
 
 
-def wanted_for(tenants: Iterable[Tenant], folder: Path) -> list[Desired]:
+def wanted_for(tenants: Iterable[Tenant], folder: Path, shards: int = 0) -> list[Desired]:
     """All deployments of these tenants, with the environment that their runs need."""
     environment = run_environment(folder)
-    return [one for tenant in tenants for one in desired(tenant, environment)]
+    own = [one for tenant in tenants for one in desired(tenant, environment, in_fleet=shards > 0)]
+    return [*own, *desired_fleet(shards, environment)]
+
+
+def _shards(present: list[dict[str, Any]]) -> int:
+    """How many fleets there are now."""
+    return sum(FLEET in one["tags"] for one in present)
 
 
 def run_environment(folder: Path) -> dict[str, str]:
@@ -71,9 +84,9 @@ def run_environment(folder: Path) -> dict[str, str]:
     return environment
 
 
-async def _reconcile(client: PrefectClient, wanted: list[Desired]) -> Registered:
+async def _reconcile(client: PrefectClient, before: list[dict[str, Any]], wanted: list[Desired]) -> Registered:
     flows = {name: str(await client.create_flow_from_name(name)) for name in sorted({one.flow for one in wanted})}
-    present = {(one["flow_id"], one["name"]): one for one in await _ours(client)}
+    present = {(one["flow_id"], one["name"]): one for one in before}
     done = Registered()
     # One after the other: on SQLite, writes that meet make each other wait for seconds.
     for one in wanted:
@@ -86,10 +99,24 @@ async def _reconcile(client: PrefectClient, wanted: list[Desired]) -> Registered
         await _call(client, "POST", "/deployments/", json=body)
         done.written.append(label)
     for gone in present.values():
+        await _end_runs(client, gone)
         with suppress(ObjectNotFound):  # a repeated call, or somebody was faster
             await client.delete_deployment(UUID(gone["id"]))
-        done.removed.append(f"{gone['entrypoint'].rpartition('.')[2]}/{gone['name']}")
+        flow = gone["entrypoint"].rpartition(".")[2].replace("_", "-")
+        done.removed.append(f"{flow}/{gone['name']}")
     return done
+
+
+async def _end_runs(client: PrefectClient, gone: dict[str, Any]) -> None:
+    """A fleet's run would go on for up to an hour without its deployment. Its cycles go on at their checkpoints."""
+    if FLEET not in gone["tags"]:
+        return
+    query = {
+        "deployments": {"id": {"any_": [gone["id"]]}},
+        "flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING"]}}},
+    }
+    for run in await _call(client, "POST", "/flow_runs/filter", json=query):
+        await client.set_flow_run_state(UUID(run["id"]), Cancelling(), force=True)
 
 
 async def _ours(client: PrefectClient) -> list[dict[str, Any]]:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from crmsync.engine.prepare_report import Choices, Filterable, StepName
+from crmsync.engine.prepare.report import Choices, Filterable, StepName
+from crmsync.engine.record import RECORD_PATTERN
+from crmsync.tenants import EntityName
 
 
 class _Options(BaseModel):
@@ -72,6 +74,60 @@ class ConnectOptions(_Options):
         default=True,
         title="Send the e-mail",
         description="Tell the addresses of the tenant file when the first sync is done, or why it failed.",
+    )
+
+
+class SyncOptions(_Options):
+    """Leave it empty for a whole cycle."""
+
+    record: str | None = Field(
+        default=None,
+        title="One record",
+        description="Only this record, now: entity and id, for example lead:6f0b1c2d-0000-4000-8000-000000000001. Its "
+        "owner and its company go first where Marketo lacks them.",
+        pattern=RECORD_PATTERN,
+    )
+
+
+class CompareOptions(_Options):
+    """Without choices everything is compared, and nothing is written."""
+
+    repair: bool = Field(
+        default=False,
+        title="Repair",
+        description="Write what differs to Marketo, as a cycle would, and flag people whose records are gone.",
+    )
+    entities: list[EntityName] = Field(
+        default=[],
+        title="Entities",
+        description="Only these; all of them without any.",
+    )
+
+
+class FleetOptions(_Options):
+    """How a shard's tenants share one process."""
+
+    parallel: int = Field(
+        default=20,
+        title="Tenants at once",
+        description="So many tenants are looked at, and so many others carried, at the same time.",
+        ge=1,
+        le=500,
+    )
+    minutes: int = Field(
+        default=59,
+        title="Minutes",
+        description="How long the run stays and runs cycles as they become due. 0: only those that are due now.",
+        ge=0,
+        le=24 * 60,
+    )
+    limit_minutes: int = Field(
+        default=30,
+        title="Minutes a cycle",
+        description="A tenant's cycle that takes longer is cut short; it goes on where it was when its turn comes "
+        "again.",
+        ge=1,
+        le=24 * 60,
     )
 
 

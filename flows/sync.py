@@ -9,6 +9,7 @@ from prefect import flow
 
 import tasks
 from crmsync.engine.report import SyncReport
+from flows.options import SyncOptions
 from flows.outcome import (
     CANNOT_BEGIN,
     completed,
@@ -23,7 +24,7 @@ from tasks.tenant import TenantName
 
 
 @flow(name="sync", flow_run_name="sync {tenant}")
-async def sync(tenant: TenantName) -> SyncReport:
+async def sync(tenant: TenantName, options: SyncOptions = SyncOptions()) -> SyncReport:  # noqa: B008
     """Bring what changed in Dynamics to Marketo. Scheduled; never two at once for a tenant.
 
     A scheduled cycle ends at once when the last one is too young, or the tenant is disabled or stopped. A column that
@@ -31,9 +32,12 @@ async def sync(tenant: TenantName) -> SyncReport:
 
     Args:
         tenant: The tenant's key: its file is called so.
+        options: Choices for this run.
     """
     try:
         async with failure_told(tenant, "sync", when=stops_the_tenant):
+            if options.record is not None:
+                return completed(await tasks.sync_record(tenant, options.record))
             report = await tasks.run_cycle(tenant, force=not is_scheduled())
     except CANNOT_BEGIN as reason:
         return completed(skipped_because(tenant, reason))

@@ -1,17 +1,21 @@
 """The steps: Prefect tasks, each a thin shell (name, retries, time-out, artifact) around one crmsync call."""
 
 from tasks.checks import run_checks
+from tasks.comparing import compare_sides
 from tasks.credentials import save_credentials, validate_credentials
 from tasks.fields import refresh_schema, review_fields, select_fields
+from tasks.fleet import open_fleet
 from tasks.notification import notify
 from tasks.prepare import prepare_dynamics
-from tasks.syncing import await_first_sync, disable_sync, enable_sync, resync_records, run_cycle
+from tasks.syncing import await_first_sync, disable_sync, enable_sync, resync_records, run_cycle, sync_record
 
 __all__ = [
     "await_first_sync",
+    "compare_sides",
     "disable_sync",
     "enable_sync",
     "notify",
+    "open_fleet",
     "prepare_dynamics",
     "refresh_schema",
     "resync_records",
@@ -20,5 +24,6 @@ __all__ = [
     "run_cycle",
     "save_credentials",
     "select_fields",
+    "sync_record",
     "validate_credentials",
 ]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from crmsync.engine import record as record_sync
 from crmsync.engine import resync, setup, sync
 from crmsync.engine.report import SyncReport
 from crmsync.engine.setup import Enabled
@@ -46,7 +47,7 @@ async def disable_sync(tenant: TenantName, why: str) -> None:
 @step(minutes=FIRST_SYNC_MINUTES)
 async def await_first_sync(tenant: TenantName) -> SyncReport:
     """Follow the first sync to its end."""
-    async with writer_of(tenant) as session, _progress() as progress:
+    async with writer_of(tenant) as session, progress_shown() as progress:
         report = await sync.first_sync(session, progress)
     return await _reported(report)
 
@@ -59,16 +60,25 @@ async def run_cycle(tenant: TenantName, force: bool = False) -> SyncReport:
     return await _reported(report)
 
 
+@step(minutes=30)
+async def sync_record(tenant: TenantName, record: str) -> SyncReport:
+    """One record, as it is in Dynamics now."""
+    async with session_of(tenant) as session:
+        report = await record_sync.sync_record(session, record)
+    return await _reported(report)
+
+
 @step(minutes=FIRST_SYNC_MINUTES)
 async def resync_records(tenant: TenantName) -> SyncReport:
     """Read again what the change of fields touched."""
-    async with writer_of(tenant) as session, _progress() as progress:
+    async with writer_of(tenant) as session, progress_shown() as progress:
         report = await resync.resync(session, progress)
     return await _reported(report)
 
 
 @asynccontextmanager
-async def _progress() -> AsyncIterator[ProgressArtifacts]:
+async def progress_shown() -> AsyncIterator[ProgressArtifacts]:
+    """Progress artifacts, written to the end."""
     progress = ProgressArtifacts()
     try:
         yield progress

@@ -25,7 +25,7 @@ from prefect.artifacts import (
 
 from crmsync.engine.report import Progress
 
-FLOWS = frozenset({"prepare", "connect", "sync", "resync", "validate"})
+FLOWS = frozenset({"prepare", "connect", "sync", "resync", "validate", "compare"})
 SECONDS_BETWEEN_UPDATES = 2.0
 
 

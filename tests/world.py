@@ -169,6 +169,22 @@ class World:
             and not row["path"].startswith("/identity/")
         }
 
+    async def requests(self, service: str) -> dict[str, int]:
+        """How often each path of the tenant's service was asked for since the counters were reset; sign-ins, which
+        are nobody's share, left out."""
+        async with self.browser() as client:
+            answer = await client.get(f"{self.ready.admin_url}/requests")
+        return {
+            f"{row['method']} {row['path']}": row["count"]
+            for row in answer.json()["requests"]
+            if (row["service"], row["tenant"]) == (service, self.name) and not row["path"].startswith("/identity/")
+        }
+
+    async def reset_requests(self) -> None:
+        """Count from zero."""
+        async with self.browser() as client:
+            (await client.delete(f"{self.ready.admin_url}/requests")).raise_for_status()
+
     async def until_fault_hit(self, fault: int) -> None:
         """Wait until a request has met this fault."""
         async with self.browser() as client, asyncio.timeout(60):

@@ -51,6 +51,7 @@ async def sync(
     tenant: TenantArgument,
     /,
     *,
+    record: Annotated[str | None, Parameter(help="Only this record, as entity:GUID.")] = None,
     tenants: TenantsFolder = DEFAULT_TENANTS,
     verbose: Verbose = False,
 ) -> int:
@@ -59,18 +60,33 @@ async def sync(
     Deployments do this every five minutes; this is for "now". Exit status 1 when another run is at work.
 
         crmsync sync contoso
+
+    One hot lead, with its owner and its company where Marketo lacks them:
+
+        crmsync sync contoso --record lead:6f0b1c2d-0000-4000-8000-000000000001
     """
     console = terminal()
     load_tenant(tenant, tenants)
     prepare(console, tenants=tenants, verbose=verbose)
+    from flows.options import SyncOptions
     from flows.sync import sync as flow
 
-    console.print(f"[bold]Syncing {tenant}[/]")
-    report = await heard(console, lambda: flow(tenant))
+    options = SyncOptions(record=_valid(record))
+    console.print(f"[bold]Syncing {record or tenant}[/]", markup=record is None)
+    report = await heard(console, lambda: flow(tenant, options))
     if report.skipped is None:
-        return 0
+        return 1 if record is not None and report.total.failed else 0
     console.print(f"  Skipped: {report.skipped}", style="yellow", markup=False)
     return 1
+
+
+def _valid(record: str | None) -> str | None:
+    """The record, checked before anything is started for it."""
+    if record is not None:
+        from crmsync.engine.record import parsed
+
+        parsed(record)
+    return record
 
 
 async def resync(

@@ -11,6 +11,7 @@ from typing import Any
 from cyclopts import App
 
 from crmsync import __version__
+from crmsync.cli.comparing import compare
 from crmsync.cli.demo import demo
 from crmsync.cli.flow_commands import connect, resync, sync
 from crmsync.cli.operating import deploy, serve
@@ -52,7 +53,7 @@ Commands that run flows use the Prefect server at PREFECT_API_URL, or start one 
     help_format="markdown",
 )
 
-for _command in (prepare, validate, connect, sync, resync, status, errors, deploy, serve):
+for _command in (prepare, validate, connect, sync, resync, compare, status, errors, deploy, serve):
     app.command(_command)
 if find_spec("trustme") and find_spec("starlette"):
     app.command(demo)

@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 from rich.console import Console
 
 from crmsync.cli.options import DEFAULT_TENANTS, TenantsFolder
@@ -19,17 +19,34 @@ from crmsync.errors import OperatorMustAct
 UI_PORT = 4200
 
 
-async def deploy(*, tenants: TenantsFolder = DEFAULT_TENANTS) -> int:
-    """Register prepare, connect, sync, resync and validate for every tenant file; remove those of deleted files.
+async def deploy(
+    *,
+    fleet: Annotated[
+        int | None,
+        Parameter(
+            help="So many fleets run the cycles of all tenants, each in one warm process; 0: every tenant has a "
+            "schedule of its own. Without, it stays as it is.",
+            validator=validators.Number(gte=0, lte=1000),
+        ),
+    ] = None,
+    tenants: TenantsFolder = DEFAULT_TENANTS,
+) -> int:
+    """Register every flow for every tenant file; remove those of deleted files.
 
     What is unchanged is left alone, so it is fast and may run as often as you like.
 
         PREFECT_API_URL=http://prefect.internal:4200/api crmsync deploy
+
+    With more than a few dozen tenants let fleets run the cycles, and go back:
+
+        crmsync deploy --fleet 4
+
+        crmsync deploy --fleet 0
     """
     console = terminal()
     _must_exist(tenants)
     prepare(console, tenants=tenants)
-    await _deploy(console, tenants)
+    await _deploy(console, tenants, fleet)
     return 0
 
 
@@ -63,10 +80,10 @@ def _must_exist(tenants: Path) -> None:
         )
 
 
-async def _deploy(console: Console, tenants: Path) -> None:
+async def _deploy(console: Console, tenants: Path, fleet: int | None = None) -> None:
     from deployments.register import register
 
-    done = await register(tenants)
+    done = await register(tenants, fleet)
     for title, labels, style in (("registered", done.written, "green"), ("removed", done.removed, "yellow")):
         for label in sorted(labels):
             console.print(f"  {title} {label}", style=style)

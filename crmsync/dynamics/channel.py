@@ -61,7 +61,7 @@ _BACK_OFF = wait_random_exponential(multiplier=1, min=0.5, max=LONGEST_WAIT)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A success: its decoded JSON (None when the body is empty) and its headers."""
+    """A success: its decoded JSON (None when the body is empty, or a batch's) and the response itself."""
 
     body: Any
     response: httpx.Response
@@ -131,18 +131,21 @@ class Channel:
         entity: str | None = None,
         headers: Mapping[str, str] | None = None,
         json: Any = None,
+        content: bytes | None = None,
         repeatable: bool = True,
     ) -> Answer:
         """Send until there is an answer; raises the error that the last attempt ended with.
 
+        ``content`` is a body that is no JSON, with its type among ``headers``.
+
         ``repeatable=False`` is for requests that must not be executed twice: they are repeated only when the service
         has surely not executed them.
         """
-        content = None if json is None else orjson.dumps(json)
         own = {"If-None-Match": "null"} if method == "GET" else {}
-        if content is not None:
+        if json is not None:
+            content = orjson.dumps(json)
             own["Content-Type"] = "application/json; charset=utf-8"
-        request = _Request(method, self._target(path), {**own, **(headers or {})}, content, entity)
+        request = _Request(method, self.target(path), {**own, **(headers or {})}, content, entity)
         try:
             answer: Answer = await self._retrying(repeatable=repeatable)(self._once, request)
         except _NobodyThere as error:
@@ -196,6 +199,8 @@ class Channel:
     def _decoded(self, response: httpx.Response, request: _Request) -> Any:
         if not response.content and request.method != "GET":
             return None
+        if response.headers.get("content-type", "").startswith("multipart/mixed"):
+            return None  # a batch's answer, which whoever sent it reads from the response
         try:
             body = orjson.loads(response.content)
         except orjson.JSONDecodeError as error:
@@ -206,7 +211,7 @@ class Channel:
             raise not_dataverse(response, tenant=self.tenant)
         return body
 
-    def _target(self, path: str) -> bytes:
+    def target(self, path: str) -> bytes:
         """What stands in the request line: a link's own bytes, else the path below the Web API root."""
         if path.startswith("https://"):
             path = "/" + path.removeprefix("https://").partition("/")[2]

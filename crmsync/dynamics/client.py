@@ -7,7 +7,7 @@ Facts: "Web API functions", "Use Web API actions", WhoAmI, RetrieveUserPrivilege
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from crmsync.dynamics.channel import Channel, url
 from crmsync.dynamics.errors import not_dataverse
 from crmsync.dynamics.pacing import Sleep, together
 from crmsync.dynamics.schema import DynamicsSchema, Entity
-from crmsync.dynamics.tracking import ChangePage
+from crmsync.dynamics.tracking import ChangePage, Glance
 from crmsync.errors import PermissionMissing
 from crmsync.tenants import DynamicsConnection
 
@@ -181,15 +181,26 @@ class DynamicsClient:
         """Records per entity: a snapshot up to a day old, good for progress only."""
         return await rows.record_counts(self._channel, logical_names)
 
+    async def glance(self, links: Mapping[str, str]) -> Glance:
+        """Whether anything changed behind these delta links (by entity), in one request."""
+        return await tracking.glance(self._channel, links)
+
     def changes(
-        self, entity: Entity, select: Sequence[str], *, link: str | None = None, page_size: int = 5000
+        self,
+        entity: Entity,
+        select: Sequence[str],
+        *,
+        link: str | None = None,
+        page_size: int = 5000,
+        first: ChangePage | None = None,
     ) -> AsyncGenerator[ChangePage, None]:
-        """Pages of changes from ``link`` (a next or delta link), or of everything when it is None.
+        """Pages of changes from ``link`` (a next or delta link), or of everything when it is None. ``first`` is the
+        page behind ``link`` when a glance has read it.
 
         Raises ``ChangeTrackingExpired`` when a new first read is needed, ``ColumnMissing`` when a selected column is
         gone, ``ChangeTrackingOff`` when the entity is not tracked.
         """
-        return tracking.changes(self._channel, entity, select, link=link, page_size=page_size)
+        return tracking.changes(self._channel, entity, select, link=link, page_size=page_size, first=first)
 
     def read(
         self,

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Awaitable, Callable, Mapping
 
 from crmsync.dynamics.schema import DynamicsSchema, Entity
+from crmsync.dynamics.tracking import ChangePage
 from crmsync.engine.lane import Lane
 from crmsync.engine.report import Counts, ProgressListener
 from crmsync.engine.session import Session
@@ -38,27 +40,27 @@ class DataPath:
         *,
         key_is_fresh: bool,
         listener: ProgressListener | None,
+        pages: Mapping[str, ChangePage] | None = None,
     ) -> None:
         self._session = session
         self._schema = schema
         self._selection = selection
         self._key_is_fresh = key_is_fresh
         self._listener = listener
+        self._pages = dict(pages or {})
         self.counts: dict[str, Counts] = {}
         self.notes: list[str] = []
 
     @classmethod
-    async def open(cls, session: Session, listener: ProgressListener | None) -> DataPath:
-        """Settle what an earlier run left in flight, and take schema and selection from the store."""
+    async def open(
+        cls, session: Session, listener: ProgressListener | None, pages: Mapping[str, ChangePage] | None = None
+    ) -> DataPath:
+        """Settle what an earlier run left in flight, and take schema and selection from the store. ``pages`` are the
+        first pages of changes by entity, where they were read already."""
         await settle_all(session)
-        schema, _ = await snapshots(session)
-        selection = await saved_selection(session)
-        if schema is None or selection is None:
-            raise StateMismatch(
-                "No fields were selected yet", tenant=session.name, remedy=f"Run: crmsync connect {session.name}"
-            )
+        schema, selection = await chosen_fields(session)
         row = await session.store.tenants.get(session.name)
-        return cls(session, schema, selection, key_is_fresh=row.key_is_fresh, listener=listener)
+        return cls(session, schema, selection, key_is_fresh=row.key_is_fresh, listener=listener, pages=pages)
 
     async def needs_first_read(self, name: str) -> bool:
         """Whether this entity was never read to the end with the fields that are selected now."""
@@ -79,29 +81,45 @@ class DataPath:
     async def _carry(self, name: str) -> None:
         checkpoint = await self._checkpoint(name)
         tempo = Tempo(self._session.name, checkpoint, self._listener, self._session.clock)
-        lane = Lane(
-            self._session,
-            self._schema.entities[name],
-            self._selection,
-            key_is_fresh=self._key_is_fresh,
-            moved=tempo.moved,
-        )
+        lane = self.lane(name, tempo.moved)
         await lane.open()
+        page = self._pages.pop(name, None)
         try:
             if not checkpoint.read_done:
                 await lane.first_read(checkpoint)
             else:
-                await lane.changes(checkpoint)
-            await self._carry_again(name, lane, checkpoint.read_number)
+                await lane.changes(checkpoint, page)
+            if ids := await due_again(self._session, name):
+                await lane.again(ids, checkpoint.read_number)
         finally:
             self.counts[name] = self.counts.get(name, Counts()) + lane.counts
             self.notes += lane.notes
 
-    async def _carry_again(self, name: str, lane: Lane, read_number: int) -> None:
-        store, tenant = self._session.store, self._session.name
-        ids = {*await store.errors.due(tenant, name), *await store.records.relinkable(tenant, name)}
-        if ids:
-            await lane.again(sorted(ids), read_number)
+    async def carry_record(self, name: str, record_id: str) -> bool:
+        """Carry one record as it is now, after its owner and company where Marketo lacks them; whether Dynamics has it.
+
+        One that Dynamics does not have (any more) is carried as deleted.
+        """
+        entity, store = self._schema.entities[name], self._session.store
+        lane = self.lane(name)
+        await lane.open()
+        rows = await self._session.dynamics.read_by_ids(entity, self._selection.select(entity), [record_id])
+        for row in rows:
+            for parent, parent_id in lane.parents(row):
+                if parent_id not in await store.records.in_marketo(self._session.name, parent, [parent_id]):
+                    await self.carry_record(parent, parent_id)
+        checkpoint = await store.checkpoints.get(self._session.name, name)
+        try:
+            await lane.again([record_id], checkpoint.read_number if checkpoint else 1)
+        finally:
+            self.counts[name] = self.counts.get(name, Counts()) + lane.counts
+            self.notes += lane.notes
+        return bool(rows)
+
+    def lane(self, name: str, moved: Callable[[Checkpoint], Awaitable[None]] | None = None) -> Lane:
+        """This entity's way to Marketo, not open yet."""
+        entity = self._schema.entities[name]
+        return Lane(self._session, entity, self._selection, key_is_fresh=self._key_is_fresh, moved=moved or _nobody)
 
     async def _checkpoint(self, name: str) -> Checkpoint:
         store, tenant, digest = self._session.store, self._session.name, self._digest(name)
@@ -148,10 +166,48 @@ class DataPath:
             await self._session.store.checkpoints.put(self._session.name, stale)
 
     def _digest(self, name: str) -> str:
-        columns = self._selection.select(self._schema.entities[name])
-        mappings = [mapping.model_dump_json() for mapping in self._selection.mappings[name]]
-        text = "\n".join([*columns, *mappings])
-        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        return selection_digest(self._schema, self._selection, name)
+
+
+async def chosen_fields(session: Session) -> tuple[DynamicsSchema, Selection]:
+    """Schema and selection as they are saved; raises ``StateMismatch`` where there are none yet."""
+    schema, _ = await snapshots(session)
+    selection = await saved_selection(session)
+    if schema is None or selection is None:
+        raise StateMismatch(
+            "No fields were selected yet", tenant=session.name, remedy=f"Run: crmsync connect {session.name}"
+        )
+    return schema, selection
+
+
+async def selection_digests(session: Session) -> dict[str, str]:
+    """What tells one choice of fields from another, by entity. Schema and selection are large, so a session of many
+    cycles reads them only when one of them is new."""
+    numbers = await session.store.schemas.newest(session.name)
+    kept: tuple[object, dict[str, str]] | None = session.memo.get("digests")
+    if kept is None or kept[0] != numbers:
+        schema, selection = await chosen_fields(session)
+        kept = numbers, {name: selection_digest(schema, selection, name) for name in schema.entities}
+        session.memo["digests"] = kept
+    return kept[1]
+
+
+async def due_again(session: Session, name: str) -> list[str]:
+    """Records of this entity to be carried though they did not change: a retry is due, or an owner or company came."""
+    store, tenant = session.store, session.name
+    return sorted({*await store.errors.due(tenant, name), *await store.records.relinkable(tenant, name)})
+
+
+def selection_digest(schema: DynamicsSchema, selection: Selection, name: str) -> str:
+    """Tells whether an entity is still read with the fields that it was read with."""
+    columns = selection.select(schema.entities[name])
+    mappings = [mapping.model_dump_json() for mapping in selection.mappings[name]]
+    text = "\n".join([*columns, *mappings])
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+async def _nobody(_: Checkpoint) -> None:
+    """Listens to no checkpoint."""
 
 
 def _without(entity: Entity, column: str | None) -> Entity:

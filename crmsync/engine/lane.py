@@ -13,7 +13,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from crmsync.dynamics.schema import Entity
 from crmsync.dynamics.tracking import ChangePage
@@ -107,12 +107,20 @@ class Lane:
             await self._delete_vanished(checkpoint.read_number)
         return await self._move(checkpoint.model_copy(update={"read_done": True}))
 
-    async def changes(self, checkpoint: Checkpoint) -> Checkpoint:
-        """Read what changed since the checkpoint."""
+    async def changes(self, checkpoint: Checkpoint, first: ChangePage | None = None) -> Checkpoint:
+        """Read what changed since the checkpoint; ``first`` is the first page, where it was read already."""
         pages = self._session.dynamics.changes(
-            self._entity, self._select, link=checkpoint.next_link or checkpoint.delta_link, page_size=PAGE_SIZE
+            self._entity,
+            self._select,
+            link=checkpoint.next_link or checkpoint.delta_link,
+            page_size=PAGE_SIZE,
+            first=first,
         )
         return await self._drain(pages, checkpoint, importing=False)
+
+    def parents(self, row: dict[str, Any]) -> list[tuple[str, str]]:
+        """The records (entity, id) that must be in Marketo before this one can be linked to them."""
+        return self._planner.parents(row)
 
     async def again(self, ids: Sequence[str], read_number: int) -> None:
         """Read and write these records once more: a retry is due, or an owner or company has arrived."""

@@ -104,6 +104,18 @@ class Planner:
         await self._link(plan.changes)
         return plan
 
+    def parents(self, row: dict[str, Any]) -> list[tuple[str, str]]:
+        """The records (entity, id) that this one is linked to; none for a record that is refused or filtered out."""
+        if self._filtering and row.get(SYNC_FILTER) is False:
+            return []
+        try:
+            payload = self._converter.convert(row)
+        except RecordRefused:
+            return []
+        links = [("systemuser", OWNER_LINK), ("account", COMPANY_LINK)]
+        own = self._entity.logical_name
+        return [(parent, payload[link]) for parent, link in links if parent != own and payload.get(link)]
+
     def _is_unchanged(self, before: Known, marks: bytes) -> bool:
         if before.fingerprints is None or before.field_set is None or before.status not in {"synced", "failed"}:
             return False

@@ -61,10 +61,10 @@ ProgressListener = Callable[[Progress], Awaitable[None]]
 
 
 class SyncReport(BaseModel):
-    """One first sync, cycle or resync, when it is done. Times are UTC."""
+    """One first sync, cycle or resync, or the sync of one record, when it is done. Times are UTC."""
 
     tenant: str
-    kind: Literal["first sync", "cycle", "resync"]
+    kind: Literal["first sync", "cycle", "resync", "record"]
     started_at: datetime
     ended_at: datetime
     entities: dict[str, Counts] = Field(default_factory=dict)

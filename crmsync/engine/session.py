@@ -8,7 +8,8 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -31,7 +32,7 @@ def utc_now() -> datetime:
 @dataclass
 class Session:
     """One tenant with its clients and the store. ``run`` names the flow run in the audit log; ``sleep`` and ``clock``
-    are seams for tests."""
+    are seams for tests. ``memo`` keeps what was read of the store and still holds, for a session of many cycles."""
 
     tenant: Tenant
     store: Store
@@ -40,6 +41,7 @@ class Session:
     run: str
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     clock: Callable[[], datetime] = utc_now
+    memo: dict[str, Any] = field(default_factory=dict, repr=False)
     _held: bool = field(default=False, repr=False)
 
     @property
@@ -47,14 +49,17 @@ class Session:
         return self.tenant.tenant
 
     @asynccontextmanager
-    async def lease(self) -> AsyncIterator[None]:
-        """Be the only writer of this tenant. Raises ``TenantBusy`` when another run is; entering twice is allowed."""
+    async def lease(self, *, patience: float = 0) -> AsyncIterator[None]:
+        """Be the only writer of this tenant; entering twice is allowed. Raises ``TenantBusy`` when another run still
+        is after ``patience`` seconds."""
         if self._held:
             yield
             return
-        lease = await self.store.leases.take(self.name, self.run)
-        if lease is None:
-            raise await self._busy()
+        until = self.clock() + timedelta(seconds=patience)
+        while (lease := await self.store.leases.take(self.name, self.run)) is None:
+            if self.clock() >= until:
+                raise await self._busy()
+            await self.sleep(1)
         self._held = True
         owner = asyncio.current_task()
         keeper = asyncio.create_task(self._keep(lease, owner))
@@ -89,9 +94,10 @@ class Session:
 
 @asynccontextmanager
 async def open_session(
-    tenant: Tenant, secrets: SecretStore, *, run: str, state_url: str | None = None
+    tenant: Tenant, secrets: SecretStore, *, run: str, state_url: str | None = None, store: Store | None = None
 ) -> AsyncIterator[Session]:
-    """Open a tenant: look its secrets up, connect both clients and the store. No call is made yet.
+    """Open a tenant: look its secrets up, connect both clients and the store. No call is made yet. A ``store`` that is
+    open already, for many tenants, is left open.
 
     Raises ``SecretMissing`` or, for the store, ``OperatorMustAct``.
     """
@@ -99,7 +105,8 @@ async def open_session(
     credential = await dynamics_credential(tenant.dynamics, secrets, tenant=name)
     secret = await secrets.get(marketo.client_secret, tenant=name, purpose="Marketo client secret")
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_store(state_url))
+        if store is None:
+            store = await stack.enter_async_context(open_store(state_url))
         dynamics = await stack.enter_async_context(
             DynamicsClient(
                 tenant.dynamics,

@@ -317,6 +317,18 @@ def _bound_elsewhere(session: Session, current: Binding, found: Binding) -> Bind
     )
 
 
+def organization_replaced(session: Session, bound: Binding, found_id: str) -> BindingRefused:
+    """The error when another organization answers under the bound one's URL: it was copied over or made anew."""
+    return BindingRefused(
+        f"Another organization ({found_id}) answers at {bound.organization_url}, where '{bound.organization_name}' "
+        f"({bound.organization_id}) was",
+        tenant=session.name,
+        remedy="If this environment was refreshed from a copy on purpose, run: "
+        f"crmsync connect {session.name} --rebaseline. Everything is read once more, what is the same is not written, "
+        "and people whose records are gone are flagged. Otherwise correct the tenant file.",
+    )
+
+
 async def _refuse_shared_subscription(session: Session, binding: Binding) -> None:
     for name in await session.store.tenants.names():
         other = (await session.store.tenants.get(name)).binding

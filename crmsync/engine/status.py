@@ -74,7 +74,7 @@ def _run(run: Run | None) -> dict[str, Any] | None:
         "run": run.run,
         "started_at": _text(run.started_at),
         "ended_at": _text(run.ended_at),
-        "outcome": run.outcome or "running or killed",
+        "outcome": "done" if run.outcome == "idle" else run.outcome or "running or killed",
         "entities": report.get("entities", {}),
         "notes": report.get("notes", []),
     }

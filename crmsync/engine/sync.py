@@ -7,13 +7,14 @@ Marketo's native sync. An error that only a person can mend stops the tenant wit
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Literal
 
 from crmsync.engine.datapath import DataPath
-from crmsync.engine.report import ParkedField, ProgressListener, SyncReport
+from crmsync.engine.look import Look, look
+from crmsync.engine.report import Counts, ParkedField, ProgressListener, SyncReport
 from crmsync.engine.session import Session
 from crmsync.engine.setup import ensure_bound
 from crmsync.errors import (
@@ -46,7 +47,7 @@ STOPPING = (
 )
 """What the services answer and only a person can mend. A name that does not resolve is not among them: that heals."""
 
-Kind = Literal["first sync", "cycle", "resync"]
+Kind = Literal["first sync", "cycle", "resync", "record"]
 
 
 async def first_sync(session: Session, progress: ProgressListener | None = None) -> SyncReport:
@@ -77,29 +78,66 @@ async def cycle(session: Session, progress: ProgressListener | None = None, *, f
     """One cycle over all entities.
 
     A scheduled cycle (``force`` false) ends at once, with the reason in ``skipped``, while the tenant is disabled or
-    stopped and when the last cycle is younger than half the interval, so that late runs cost nothing. Raises
-    ``StateMismatch`` when the tenant was never connected, ``TenantBusy`` when another run is at it.
+    stopped and when the next one is not due: the interval counts from the end of the last one. A schedule knows
+    nothing of that end, so a run that comes in the second half of the interval is in time. Raises ``StateMismatch``
+    when the tenant was never connected, ``TenantBusy`` when another run is at it.
     """
+    if (why := await not_now(session, force=force)) is not None:
+        return skipped(session, "cycle", why)
+    async with session.lease(), stopping(session):
+        return await carry_what_changed(session, await look(session), progress)
+
+
+async def not_now(session: Session, *, force: bool) -> str | None:
+    """Why there is no cycle now, else None; raises ``StateMismatch`` where a cycle cannot be at all."""
     row = await session.store.tenants.get(session.name)
     if row.state != TenantState.SYNCING:
         if not force and row.state in {TenantState.DISABLED, TenantState.STOPPED, TenantState.FIRST_SYNC}:
-            return skipped(session, "cycle", f"the tenant is {row.state}: {row.reason or 'see its status'}")
+            return f"the tenant is {row.state}: {row.reason or 'see its status'}"
         raise _not_syncing(session, row)
     if not force and (age := await _age_of_last_cycle(session)) is not None:
-        return skipped(session, "cycle", f"the last cycle began {age:.0f} seconds ago")
+        return f"the last cycle ended {age:.0f} seconds ago"
     await ensure_bound(session)
-    async with session.lease(), stopping(session):
-        path = await DataPath.open(session, progress)
-        return await carry_all(session, "cycle", path, ENTITIES)
+    return None
+
+
+async def carry_what_changed(session: Session, found: Look, progress: ProgressListener | None = None) -> SyncReport:
+    """End the cycle that began with a look: at once when there was nothing, else by carrying every entity."""
+    if found.is_idle:
+        return await _idle(session, found)
+    path = await DataPath.open(session, progress, found.pages)
+    return await carry_all(session, "cycle", path, ENTITIES)
+
+
+async def _idle(session: Session, found: Look) -> SyncReport:
+    report = SyncReport(
+        tenant=session.name,
+        kind="cycle",
+        started_at=found.began,
+        ended_at=session.clock(),
+        entities={name: Counts() for name in found.pages},
+    )
+    await session.store.checkpoints.put(session.name, *found.moved)
+    await session.store.runs.idle(session.name, "cycle", session.run, found.began, report.model_dump_json())
+    return report
 
 
 async def carry_all(session: Session, kind: Kind, path: DataPath, names: Sequence[str]) -> SyncReport:
     """Carry these entities and keep the report in the store, also when it fails."""
+
+    async def carry() -> None:
+        for name in names:
+            await path.carry(name)
+
+    return await reported(session, kind, path, carry)
+
+
+async def reported(session: Session, kind: Kind, path: DataPath, work: Callable[[], Awaitable[None]]) -> SyncReport:
+    """Do this work on the path, and keep the report in the store, also when it fails."""
     number = await session.store.runs.start(session.name, kind, session.run)
     began = session.clock()
     try:
-        for name in names:
-            await path.carry(name)
+        await work()
     except BaseException as failure:
         path.notes.append(failure.message if isinstance(failure, CrmsyncError) else type(failure).__name__)
         report = await _report(session, kind, path, began)
@@ -146,11 +184,11 @@ async def _report(session: Session, kind: Kind, path: DataPath, began: datetime)
 
 
 async def _age_of_last_cycle(session: Session) -> float | None:
-    """Seconds since the last cycle began, when it is too young for another one; else None."""
+    """Seconds since the last cycle ended, when it is too young for another one; else None."""
     last = await session.store.runs.last(session.name, "cycle")
-    if last is None or last.outcome != "done":
+    if last is None or last.ended_at is None or last.outcome == "failed":
         return None
-    age = session.clock() - last.started_at
+    age = session.clock() - last.ended_at
     return age.total_seconds() if age < timedelta(minutes=session.tenant.interval_minutes) / 2 else None
 
 

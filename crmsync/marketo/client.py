@@ -13,6 +13,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -190,14 +191,21 @@ class MarketoClient:
 
 def _trust(ca_path: Path | None, tenant: str) -> ssl.SSLContext:
     """The public certificate authorities, and the tenant's own beside them."""
+    try:
+        return _context(ca_path, ca_path.stat().st_mtime_ns if ca_path is not None else 0)
+    except (OSError, ssl.SSLError) as error:
+        raise TenantFileWrong(
+            f"the certificate authority {ca_path.name if ca_path else ''} cannot be read: "
+            f"{error.strerror or 'it is not PEM'}",
+            remedy="Let ca_file in the tenant file name a PEM file with the certificate of the authority to trust.",
+            tenant=tenant,
+        ) from error
+
+
+@lru_cache(maxsize=64)
+def _context(ca_path: Path | None, _changed: int) -> ssl.SSLContext:
+    """Shared by clients, because reading the public authorities takes long. A changed file is read again."""
     context = httpx.create_ssl_context()
     if ca_path is not None:
-        try:
-            context.load_verify_locations(cafile=str(ca_path))
-        except (OSError, ssl.SSLError) as error:
-            raise TenantFileWrong(
-                f"the certificate authority {ca_path.name} cannot be read: {error.strerror or 'it is not PEM'}",
-                remedy="Let ca_file in the tenant file name a PEM file with the certificate of the authority to trust.",
-                tenant=tenant,
-            ) from error
+        context.load_verify_locations(cafile=str(ca_path))
     return context

@@ -48,10 +48,11 @@ class CheckpointStore:
     async def get(self, tenant: str, entity: str) -> Checkpoint | None:
         return (await self.all(tenant)).get(entity)
 
-    async def put(self, tenant: str, checkpoint: Checkpoint) -> None:
-        row = {"tenant": tenant, **checkpoint.model_dump(), "moved_at": now()}
+    async def put(self, tenant: str, *moved: Checkpoint) -> None:
+        """Keep these checkpoints, in one transaction."""
+        rows = [{"tenant": tenant, **checkpoint.model_dump(), "moved_at": now()} for checkpoint in moved]
         async with self._engine.begin() as connection:
-            await upsert(connection, checkpoints, [row])
+            await upsert(connection, checkpoints, rows)
 
 
 def _checkpoint(row: Any) -> Checkpoint:

@@ -86,6 +86,22 @@ class RecordStore:
             )
             return set(await connection.scalars(query))
 
+    async def in_marketo_after(self, tenant: str, entity: str, after: str, limit: int) -> list[str]:
+        """The next ids, in their order, of records that Marketo has and that are not known as deleted."""
+        query = (
+            sa.select(records.c.record_id)
+            .where(
+                _of(records, tenant, entity),
+                records.c.record_id > after,
+                records.c.in_marketo.is_(True),
+                records.c.status != "deleted",
+            )
+            .order_by(records.c.record_id)
+            .limit(limit)
+        )
+        async with self._engine.connect() as connection:
+            return list(await connection.scalars(query))
+
     async def field_set(self, tenant: str, entity: str, names: Sequence[str]) -> int:
         """The number of this list of field names, new or old."""
         text = orjson.dumps(list(names)).decode()
@@ -197,19 +213,30 @@ class RecordStore:
 
     async def relinkable(self, tenant: str, entity: str) -> list[str]:
         """Records that were synced without their owner or company, whose owner or company is in Marketo now."""
-        parent = records.alias("parent")
         found: set[str] = set()
         async with self._engine.connect() as connection:
             for waiting, parent_entity in (
                 (records.c.waiting_owner, "systemuser"),
                 (records.c.waiting_company, "account"),
             ):
-                query = (
-                    sa.select(records.c.record_id)
-                    .join(parent, sa.and_(_of(parent, tenant, parent_entity), parent.c.record_id == waiting))
-                    .where(_of(records, tenant, entity), waiting.is_not(None), parent.c.in_marketo.is_(True))
+                # Many wait for few: the few are looked up once each, in every cycle.
+                awaited = (
+                    sa.select(waiting.label("id"))
+                    .where(records.c.tenant == tenant, waiting.is_not(None))
+                    .distinct()
+                    .subquery()
                 )
-                found.update(await connection.scalars(query))
+                parent = records.alias("parent")
+                come = (
+                    sa.select(awaited.c.id)
+                    .join(parent, sa.and_(_of(parent, tenant, parent_entity), parent.c.record_id == awaited.c.id))
+                    .where(parent.c.in_marketo.is_(True))
+                )
+                if ids := list(await connection.scalars(come)):
+                    query = sa.select(records.c.record_id).where(
+                        _of(records, tenant, entity), waiting.is_not(None), among(connection, waiting, ids)
+                    )
+                    found.update(await connection.scalars(query))
         return sorted(found)
 
     async def count(self, tenant: str, entity: str, counts: dict[str, int]) -> None:

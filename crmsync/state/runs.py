@@ -10,11 +10,12 @@ from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from crmsync.state.sql import now
-from crmsync.state.tables import runs
+from crmsync.state.tables import runs, tenants
 
 
 class Run(BaseModel):
-    """One run of the data path. ``outcome`` is done or failed; None while it runs or when it was killed."""
+    """One run of the data path. ``outcome`` is done, idle (done, and there was nothing to do) or failed; None while it
+    runs or when it was killed."""
 
     id: int
     kind: str
@@ -41,6 +42,32 @@ class RunStore:
         values = {"ended_at": now(), "outcome": outcome, "report": report}
         async with self._engine.begin() as connection:
             await connection.execute(sa.update(runs).where(runs.c.id == number).values(values))
+
+    async def idle(self, tenant: str, kind: str, run: str, started_at: datetime, report: str) -> None:
+        """A run that found nothing to do. It takes the place of an idle one just before it: rows grow with what
+        happens, not with time."""
+        values: dict[str, Any] = {
+            "run": run,
+            "started_at": started_at,
+            "ended_at": now(),
+            "outcome": "idle",
+            "report": report,
+        }
+        newest = sa.select(sa.func.max(runs.c.id)).where(runs.c.tenant == tenant, runs.c.kind == kind)
+        again = sa.and_(runs.c.id == newest.scalar_subquery(), runs.c.outcome == "idle")
+        async with self._engine.begin() as connection:
+            if (await connection.execute(sa.update(runs).where(again).values(values))).rowcount == 0:
+                await connection.execute(sa.insert(runs), [values | {"tenant": tenant, "kind": kind}])
+
+    async def ended(self, kind: str) -> dict[str, datetime]:
+        """When the newest run of this kind ended, for every tenant that has one; one that still runs has not."""
+        other = runs.alias()
+        newest = (
+            sa.select(sa.func.max(other.c.id)).where(other.c.tenant == tenants.c.tenant, other.c.kind == kind)
+        ).scalar_subquery()
+        query = sa.select(runs.c.tenant, runs.c.ended_at).join(tenants, runs.c.id == newest)
+        async with self._engine.connect() as connection:
+            return {row.tenant: row.ended_at for row in await connection.execute(query) if row.ended_at is not None}
 
     async def last(self, tenant: str, kind: str | None = None) -> Run | None:
         """The newest run, of one kind or of any."""

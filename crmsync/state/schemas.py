@@ -75,6 +75,19 @@ class SchemaStore:
                 sa.insert(selections), [{"tenant": tenant, "at": now(), "digest": digest, "body": body}]
             )
 
+    async def newest(self, tenant: str) -> tuple[int | None, int | None]:
+        """The numbers of the newest Dynamics snapshot and of the newest selection: what was read of them before
+        still holds as long as the numbers are the same."""
+        query = sa.select(
+            sa.select(sa.func.max(schemas.c.id))
+            .where(schemas.c.tenant == tenant, schemas.c.side == "dynamics")
+            .scalar_subquery(),
+            sa.select(sa.func.max(selections.c.id)).where(selections.c.tenant == tenant).scalar_subquery(),
+        )
+        async with self._engine.connect() as connection:
+            schema, selection = (await connection.execute(query)).one()
+        return schema, selection
+
     async def parked(self, tenant: str) -> list[Parked]:
         """All parked fields, reviewed or not, oldest first."""
         query = (

@@ -217,4 +217,5 @@ runs = sa.Table(
     sa.Column("ended_at", UtcTime),
     sa.Column("outcome", sa.String(20)),
     sa.Column("report", sa.Text),
+    sa.Index("ix_runs_tenant_kind", "tenant", "kind", "id"),
 )

@@ -73,6 +73,12 @@ class TenantStore:
         async with self._engine.connect() as connection:
             return list(await connection.scalars(sa.select(tenants.c.tenant).order_by(tenants.c.tenant)))
 
+    async def in_state(self, state: TenantState) -> set[str]:
+        """The tenants that stand there."""
+        async with self._engine.connect() as connection:
+            query = sa.select(tenants.c.tenant).where(tenants.c.state == str(state))
+            return set(await connection.scalars(query))
+
     async def history(self, tenant: str) -> list[Move]:
         """The audit log, oldest first."""
         query = sa.select(audit).where(audit.c.tenant == tenant).order_by(audit.c.id)

@@ -10,6 +10,7 @@ import pytest
 from crmsync.cli.main import app, main
 
 COMMANDS = [
+    "compare",
     "connect",
     "demo",
     "deploy",

@@ -77,7 +77,7 @@ def test_status_of_a_stopped_tenant_says_why_and_is_not_well(tenants: Path, caps
     assert "the secret has expired" in shown
 
 
-@pytest.mark.parametrize("command", ["status", "errors", "prepare", "validate", "connect", "sync", "resync"])
+@pytest.mark.parametrize("command", ["status", "errors", "prepare", "validate", "connect", "sync", "resync", "compare"])
 def test_an_unknown_tenant_is_an_error_with_a_remedy(
     command: str, tenants: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

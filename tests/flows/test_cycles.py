@@ -12,8 +12,9 @@ from crmsync.cli.demo_acts import DELETED_COLUMN, NEW_LEAD
 from crmsync.cli.demo_stage import Box
 from crmsync.state.store import open_store
 from deployments.register import register
+from flows.compare import compare
 from flows.connect import connect
-from flows.options import ConnectOptions
+from flows.options import CompareOptions, ConnectOptions, SyncOptions
 from flows.resync import resync
 from flows.sync import sync
 from flows.validate import validate
@@ -83,6 +84,37 @@ async def test_validate_completes_when_all_is_green_and_fails_naming_what_is_red
     assert red.is_failed()
     assert "Marketo sign-in" in str(red.message)
     assert "What to do: " in str(red.message)
+
+
+async def test_sync_of_one_record_carries_that_record_only(contoso: Box) -> None:
+    await connect("contoso", QUIETLY)
+    async with contoso.administrator() as dynamics, contoso.marketo() as marketo:
+        new = await dynamics.create("leads", NEW_LEAD)
+        await dynamics.create("leads", {"lastname": "Later"})
+        report = await sync("contoso", SyncOptions(record=f"lead:{new}"))
+        people = await marketo.people("dynamicsId", [new], ["dynamicsId"])
+
+    assert (report.kind, report.total.created, len(people)) == ("record", 1, 1)
+
+
+async def test_compare_fails_while_the_sides_are_out_of_step_and_completes_when_they_are_repaired(
+    contoso: Box,
+) -> None:
+    await connect("contoso", QUIETLY)
+    only = CompareOptions(entities=["account"])
+    async with contoso.administrator() as dynamics:
+        await dynamics.create("accounts", {"name": "Not there yet"})
+
+    apart = await compare("contoso", only, return_state=True)
+    repaired = await compare("contoso", only.model_copy(update={"repair": True}), return_state=True)
+    after = await compare("contoso", only, return_state=True)
+
+    assert apart.is_failed()
+    assert str(apart.message).startswith("Out of step: 1 of ")
+    assert "1 missing" in str(apart.message)
+    assert repaired.is_completed()
+    assert "1 repaired" in str(repaired.message)
+    assert (await after.aresult()).differences == []
 
 
 async def test_a_worker_executes_a_run_that_was_asked_for_over_rest(

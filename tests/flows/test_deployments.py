@@ -46,7 +46,7 @@ async def test_every_tenant_gets_its_five_deployments(tenants: Path, prefect: ht
 
     assert sorted(done.written) == [
         f"{flow}/{tenant}"
-        for flow in ("connect", "prepare", "resync", "sync", "validate")
+        for flow in ("compare", "connect", "prepare", "resync", "sync", "validate")
         for tenant in ("contoso", "fabrikam")
     ]
     sync = (await prefect.get("/deployments/name/sync/contoso")).json()
@@ -92,10 +92,45 @@ async def test_deployments_of_a_deleted_file_go_and_those_of_others_stay(
 
     done = await register(tenants)
 
-    gone = ["connect/fabrikam", "prepare/fabrikam", "resync/fabrikam", "sync/fabrikam", "validate/fabrikam"]
+    gone = [f"{flow}/fabrikam" for flow in ("compare", "connect", "prepare", "resync", "sync", "validate")]
     assert sorted(done.removed) == gone
     assert (await prefect.get("/deployments/name/somebody-elses/other")).status_code == 200
     assert (await prefect.get("/deployments/name/connect/fabrikam")).status_code == 404
+
+
+async def test_a_fleet_takes_the_schedules_over_and_gives_them_back(tenants: Path, prefect: httpx.AsyncClient) -> None:
+    async def schedules(name: str) -> int:
+        return len((await prefect.get(f"/deployments/name/{name}")).json()["schedules"])
+
+    await register(tenants)
+    done = await register(tenants, fleet=2)
+
+    assert sorted(done.written) == ["sync-fleet/0-of-2", "sync-fleet/1-of-2", "sync/contoso", "sync/fabrikam"]
+    assert (await schedules("sync-fleet/0-of-2"), await schedules("sync/contoso")) == (1, 0)
+    assert (await register(tenants, fleet=2)).written == []
+    assert (await register(tenants)).written == [], "without a number it stays as it is"
+
+    resharded = await register(tenants, fleet=1)
+    assert resharded.written == ["sync-fleet/0-of-1"]
+    assert sorted(resharded.removed) == ["sync-fleet/0-of-2", "sync-fleet/1-of-2"]
+
+    back = await register(tenants, fleet=0)
+    assert sorted(back.written) == ["sync/contoso", "sync/fabrikam"]
+    assert back.removed == ["sync-fleet/0-of-1"]
+    assert await schedules("sync/contoso") == 1
+
+
+async def test_a_fleet_that_is_removed_is_ended_too(tenants: Path, prefect: httpx.AsyncClient) -> None:
+    await register(tenants, fleet=1)
+    deployment = (await prefect.get("/deployments/name/sync-fleet/0-of-1")).json()["id"]
+    run = (await prefect.post(f"/deployments/{deployment}/create_flow_run", json={})).json()["id"]
+    running = {"state": {"type": "RUNNING"}, "force": True}
+    (await prefect.post(f"/flow_runs/{run}/set_state", json=running)).raise_for_status()
+
+    await register(tenants, fleet=0)
+
+    assert (await prefect.get(f"/flow_runs/{run}")).json()["state"]["type"] == "CANCELLING"
+    (await prefect.delete(f"/flow_runs/{run}")).raise_for_status()
 
 
 async def test_a_wrong_tenant_file_stops_registering_before_anything_changes(

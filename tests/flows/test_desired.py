@@ -12,8 +12,9 @@ from prefect import Flow
 from prefect.utilities.callables import parameter_schema
 
 from crmsync.tenants import Tenant
-from deployments.desired import FLOWS, desired, spread
+from deployments.desired import FLOWS, desired, desired_fleet, spread
 from deployments.register import run_environment
+from flows.fleet import sync_fleet
 from tests.flows.test_mail import contoso
 
 SNAPSHOT = Path(__file__).with_name("snapshot.json")
@@ -21,11 +22,11 @@ SNAPSHOT = Path(__file__).with_name("snapshot.json")
 
 def snapshot() -> dict[str, Any]:
     """Every flow with its form, every deployment of one tenant."""
+    environment = {"CRMSYNC_TENANTS": "/tenants"}
+    deployments = [*desired(contoso(), environment), *desired_fleet(1, environment)]
     return {
-        "flows": {flow.name: _flow(flow) for flow in FLOWS},
-        "deployments": {
-            f"{one.flow}/{one.name}": one.body for one in desired(contoso(), {"CRMSYNC_TENANTS": "/tenants"})
-        },
+        "flows": {flow.name: _flow(flow) for flow in (*FLOWS, sync_fleet)},
+        "deployments": {f"{one.flow}/{one.name}": one.body for one in deployments},
     }
 
 
@@ -40,11 +41,21 @@ def test_flows_forms_and_deployments_are_as_they_were() -> None:
 
 
 def test_every_parameter_of_every_form_explains_itself() -> None:
-    for flow in FLOWS:
+    for flow in (*FLOWS, sync_fleet):
         schema = parameter_schema(flow).model_dump()
         fields = [*schema["properties"].items()]
         fields += [pair for model in schema["definitions"].values() for pair in model["properties"].items()]
         assert not [name for name, field in fields if not field.get("description")], flow.name
+
+
+def test_a_tenant_in_a_fleet_has_no_schedule_and_everything_else_as_before() -> None:
+    alone = {one.flow: one.body for one in desired(contoso(), {})}
+    fleet = {one.flow: one.body for one in desired(contoso(), {}, in_fleet=True)}
+
+    assert alone["sync"]["schedules"]
+    assert fleet["sync"].pop("schedules") == []
+    alone["sync"].pop("schedules")
+    assert fleet == alone
 
 
 def test_cycles_are_spread_evenly_over_the_interval_and_stay_where_they_are() -> None:

@@ -1,0 +1,72 @@
+"""``compare``: the flow, run here and now, and what it found as a table or as JSON."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from crmsync.cli.options import DEFAULT_TENANTS, Json, TenantArgument, TenantsFolder, Verbose
+from crmsync.cli.running import heard, prepare
+from crmsync.cli.story import terminal
+from crmsync.engine.compare import Comparison
+from crmsync.tenants import EntityName, load_tenant
+
+MOST_SHOWN = 50
+COLUMNS = ("read", "filtered", "equal", "missing", "differing", "vanished", "twice", "refused", "repaired")
+
+
+async def compare(
+    tenant: TenantArgument,
+    /,
+    *,
+    repair: Annotated[bool, Parameter(negative="", help="Write what differs to Marketo.")] = False,
+    entity: Annotated[tuple[EntityName, ...], Parameter(help="Only this entity; may be given several times.")] = (),
+    json: Json = False,
+    tenants: TenantsFolder = DEFAULT_TENANTS,
+    verbose: Verbose = False,
+) -> int:
+    """Read everything from both sides and tell what differs: by record and by field, never by value.
+
+    Nothing is written without --repair. Exit status 0 only when both sides are equal, or everything was repaired.
+
+        crmsync compare contoso
+
+        crmsync compare contoso --entity contact --repair
+
+    For programs:
+
+        crmsync compare contoso --json
+    """
+    console = terminal(stderr=json)
+    load_tenant(tenant, tenants)
+    prepare(console, tenants=tenants, verbose=verbose)
+    from flows.compare import compare as flow
+    from flows.options import CompareOptions
+
+    options = CompareOptions(repair=repair, entities=list(entity))
+    console.print(f"[bold]Comparing {tenant}[/]")
+    state = await heard(console, lambda: flow(tenant, options, return_state=True))
+    found = await state.aresult(raise_on_failure=False)
+    if isinstance(found, BaseException):
+        raise found
+    if json:
+        print(found.model_dump_json(indent=2))
+    else:
+        _show_differences(console, found)
+    return 0 if found.in_step else 1
+
+
+def _show_differences(console: Console, found: Comparison) -> None:
+    counts = Table("entity", *COLUMNS, box=SIMPLE)
+    for name, one in found.entities.items():
+        counts.add_row(name, *[f"{getattr(one, column):,}" for column in COLUMNS])
+    console.print(counts)
+    for difference in found.differences[:MOST_SHOWN]:
+        fields = f": {', '.join(difference.fields)}" if difference.fields else ""
+        console.print(f"  {difference.entity} {difference.record_id}: {difference.kind}{fields}", markup=False)
+    if (rest := len(found.differences) - MOST_SHOWN) > 0:
+        console.print(f"  … and {rest:,} more; --json lists up to 1,000", style="dim")

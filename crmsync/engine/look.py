@@ -1,0 +1,85 @@
+"""Looks whether a tenant has anything to do: one request to Dynamics for all entities, none to Marketo.
+
+The look is the beginning of a cycle. Where nothing changed it is the whole of it; otherwise the cycle goes on from the
+pages that were read here. The same request tells whose organization answered, so that one that was restored from, or
+copied over by, another is noticed before anything of it is believed.
+
+"Execute batch operations using the Web API" and "Use change tracking to synchronize data with external systems"
+(Microsoft's documents); the budget of an idle cycle is that of Adobe's white paper on CRM synchronization.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from crmsync.dynamics.tracking import ChangePage
+from crmsync.engine.datapath import due_again, selection_digests
+from crmsync.engine.session import Session
+from crmsync.engine.setup import organization_replaced
+from crmsync.errors import RequestRefused
+from crmsync.state.checkpoints import Checkpoint
+from crmsync.tenants import ENTITIES
+
+log = logging.getLogger("crmsync.engine")
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look found: the first page of changes by entity, and whether the cycle can end here. ``moved`` are the
+    checkpoints as they stand then."""
+
+    began: datetime
+    is_idle: bool
+    pages: dict[str, ChangePage] = field(default_factory=dict)
+    moved: tuple[Checkpoint, ...] = ()
+
+
+async def look(session: Session) -> Look:
+    """Ask both the store and Dynamics. Raises ``BindingRefused`` when another organization answers."""
+    began = session.clock()
+    checkpoints = await _with_delta_link(session)
+    pages = await _first_pages(session, checkpoints)
+    idle = (
+        len(pages) == len(ENTITIES)
+        and all(page.is_idle for page in pages.values())
+        and not await session.store.records.flights(session.name)
+        and not [name for name in ENTITIES if await due_again(session, name)]
+    )
+    moved = [
+        checkpoint.model_copy(update={"delta_link": pages[name].delta_link or checkpoint.delta_link})
+        for name, checkpoint in checkpoints.items()
+        if name in pages
+    ]
+    return Look(began, idle, pages, tuple(moved))
+
+
+async def _with_delta_link(session: Session) -> dict[str, Checkpoint]:
+    """The entities that are read to the end, with the fields that are selected now."""
+    digests = await selection_digests(session)
+    checkpoints = await session.store.checkpoints.all(session.name)
+    return {
+        name: one
+        for name in ENTITIES
+        if (one := checkpoints.get(name)) is not None
+        and one.read_done
+        and one.delta_link
+        and not one.next_link
+        and one.selection_digest == digests[name]
+    }
+
+
+async def _first_pages(session: Session, checkpoints: dict[str, Checkpoint]) -> dict[str, ChangePage]:
+    links = {name: one.delta_link for name, one in checkpoints.items() if one.delta_link}
+    if not links:
+        return {}
+    try:
+        found = await session.dynamics.glance(links)
+    except RequestRefused as refusal:
+        log.warning("%s: Dynamics took no batch, so each entity is asked alone: %s", session.name, refusal.message)
+        return {}
+    bound = (await session.store.tenants.get(session.name)).binding
+    if found.organization_id and bound is not None and found.organization_id != bound.organization_id.lower():
+        raise organization_replaced(session, bound, found.organization_id)
+    return found.pages

@@ -1,0 +1,58 @@
+"""Carries one record at once, on demand: a hot lead does not wait for the next cycle.
+
+Adobe's white paper on CRM synchronization, "on demand": marketers push a lead now, by a flow step or a webhook.
+"""
+
+from __future__ import annotations
+
+import re
+
+from crmsync.engine.datapath import DataPath
+from crmsync.engine.report import SyncReport
+from crmsync.engine.session import Session
+from crmsync.engine.sync import not_now, reported, stopping
+from crmsync.errors import OperatorMustAct, RecordMissing
+from crmsync.tenants import ENTITIES
+
+PATIENCE = 60.0
+"""Seconds that a record waits for a cycle that is at work to end, before it says that the tenant is busy."""
+
+RECORD_PATTERN = r"^[a-z][a-z0-9_]*:[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+"""``lead:GUID``: an entity's logical name and a record's id."""
+
+
+async def sync_record(session: Session, record: str) -> SyncReport:
+    """Carry ``entity:GUID`` as it is in Dynamics now; its owner and its company first, where Marketo lacks them.
+
+    A record that is gone from Dynamics is carried as deleted. Raises ``RecordMissing`` for one that neither side ever
+    had, ``StateMismatch`` while the tenant is not syncing, ``TenantBusy`` when another run does not end in time.
+    """
+    entity, record_id = parsed(record)
+    await not_now(session, force=True)
+    async with session.lease(patience=PATIENCE), stopping(session):
+        path = await DataPath.open(session, None)
+
+        async def carry() -> None:
+            known = await session.store.records.known(session.name, entity, [record_id])
+            if not await path.carry_record(entity, record_id) and record_id not in known:
+                raise RecordMissing(
+                    f"Dynamics has no {entity} of this id, and crmsync never saw one",
+                    tenant=session.name,
+                    entity=entity,
+                    record=record_id,
+                    remedy="Compare the id with the address of the record's page in Dynamics.",
+                )
+
+        return await reported(session, "record", path, carry)
+
+
+def parsed(record: str) -> tuple[str, str]:
+    """Entity and id of ``entity:GUID``; raises ``OperatorMustAct`` with an example."""
+    entity, _, record_id = record.partition(":")
+    if not re.match(RECORD_PATTERN, record) or entity not in ENTITIES:
+        raise OperatorMustAct(
+            f"'{record}' names no record",
+            remedy=f"Give entity and id, for example lead:6f0b1c2d-0000-4000-8000-000000000001. Entities are: "
+            f"{', '.join(ENTITIES)}.",
+        )
+    return entity, record_id.lower()

@@ -1,0 +1,49 @@
+"""Compares both sides of a tenant: how many records differ, which fields, and what was repaired.
+
+Adobe's white paper on CRM synchronization, "Retention": after a long gap compare instead of replaying.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from crmsync.engine import compare
+from crmsync.engine.compare import Comparison
+from tasks.markdown import section, table
+from tasks.policy import HOUR, MINUTE, step
+from tasks.syncing import progress_shown
+from tasks.telling import counted, say, show
+from tasks.tenant import TenantName, session_of
+
+COMPARE_MINUTES = 24 * HOUR / MINUTE
+"""Marketo gives 300 people a call: ten million are as many calls as a day's share."""
+
+
+@step(minutes=COMPARE_MINUTES)
+async def compare_sides(tenant: TenantName, repair: bool = False, entities: Sequence[str] = ()) -> Comparison:
+    """Read everything from both sides; write what differs only when asked to."""
+    async with session_of(tenant) as session, progress_shown() as progress:
+        found = await compare.compare(session, repair=repair, entities=entities, progress=progress)
+    head = ("Entity", "Read", "Filtered", "Equal", "Missing", "Differing", "Vanished", "Twice", "Refused", "Repaired")
+    rows = [(name, *(getattr(one, column.lower()) for column in head[1:])) for name, one in found.entities.items()]
+    fields = [(name, field, n) for name, one in found.entities.items() for field, n in sorted(one.fields.items())]
+    records = [(one.entity, one.record_id, one.kind, ", ".join(one.fields)) for one in found.differences]
+    text = section("In step" if found.in_step else "Out of step", table(head, rows))
+    text += section("Fields that differ", table(("Entity", "Marketo field", "Records"), fields))
+    text += section("Records", table(("Entity", "Record", "What", "Fields"), records))
+    await show(tenant, "differences", text)
+    say(told(found))
+    return found
+
+
+def told(found: Comparison) -> str:
+    """A comparison in one line."""
+    read = counted(sum(one.read for one in found.entities.values()), "record")
+    repaired = sum(one.repaired for one in found.entities.values())
+    left = sum(one.open for one in found.entities.values())
+    if found.in_step:
+        return f"In step: {read} compared" + (f", {repaired:,} repaired" if repaired else "")
+    kinds = ("missing", "differing", "vanished", "twice", "refused", "repaired")
+    totals = {kind: sum(getattr(one, kind) for one in found.entities.values()) for kind in kinds}
+    counts = ", ".join(f"{number:,} {kind}" for kind, number in totals.items() if number)
+    return f"Out of step: {left:,} of {read} differ ({counts})"

@@ -1,0 +1,78 @@
+"""A batch on the wire: what is sent byte for byte, and what is read out of the answer."""
+
+from __future__ import annotations
+
+import httpx
+import orjson
+import pytest
+
+from crmsync.errors import OrganizationUrlWrong
+from tests.dynamics.conftest import ORGANIZATION
+
+DELTA = f"{ORGANIZATION}/api/data/v9.2/leads?$select=fullname&$deltatoken=919042%2108%2f22%2f2024%2008%3a10%3a44"
+LATER = f"{ORGANIZATION}/api/data/v9.2/leads?$select=fullname&$deltatoken=919777%2108%2f22%2f2024%2008%3a15%3a44"
+WHO = {"UserId": "U-1", "BusinessUnitId": "B-1", "OrganizationId": "O-1"}
+REFUSED = {"error": {"code": "0x80044352", "message": "Version stamp associated with the client has expired."}}
+
+THROTTLED = {"error": {"code": "0x80072322", "message": "Number of requests exceeded the limit of 6000."}}
+
+
+def part(status: str, body: object) -> bytes:
+    head = "Content-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+    head += f"HTTP/1.1 {status}\r\nContent-Type: application/json; odata.metadata=minimal\r\nOData-Version: 4.0\r\n\r\n"
+    return head.encode() + orjson.dumps(body)
+
+
+def multipart(*parts: bytes, boundary: str = "batchresponse_7f") -> httpx.Response:
+    content = b"".join(b"--" + boundary.encode() + b"\r\n" + one + b"\r\n" for one in parts)
+    content += b"--" + boundary.encode() + b"--\r\n"
+    headers = {"content-type": f"multipart/mixed; boundary={boundary}", "date": "Wed, 01 May 2024 10:00:00 GMT"}
+    return httpx.Response(200, content=content, headers=headers)
+
+
+async def test_a_glance_is_one_post_with_each_link_as_it_was_given_and_crlf_everywhere(contoso):
+    sent = []
+
+    def answer(request):
+        sent.append(request)
+        return multipart(part("200 OK", WHO), part("200 OK", {"value": [], "@odata.deltaLink": LATER}))
+
+    found = await contoso(answer).glance({"lead": DELTA})
+
+    assert (found.organization_id, found.pages["lead"].delta_link, found.pages["lead"].is_idle) == ("o-1", LATER, True)
+    [request] = sent
+    assert (request.method, request.url.path) == ("POST", "/api/data/v9.2/$batch")
+    assert request.headers["prefer"] == "odata.continue-on-error"
+    assert b"\n" not in request.content.replace(b"\r\n", b"")
+    assert f"GET {DELTA.removeprefix(ORGANIZATION)} HTTP/1.1\r\n".encode() in request.content
+    assert b"Prefer: odata.track-changes,odata.maxpagesize=" in request.content
+
+
+async def test_a_part_that_failed_is_left_to_whoever_needs_it(contoso):
+    changed = {"value": [{"leadid": "1"}], "@odata.deltaLink": LATER}
+
+    def answer(request):
+        return multipart(part("200 OK", WHO), part("400 Bad Request", REFUSED), part("200 OK", changed))
+
+    found = await contoso(answer).glance({"account": DELTA, "lead": DELTA})
+
+    assert list(found.pages) == ["lead"]
+    assert found.pages["lead"].records == [{"leadid": "1"}]
+    assert not found.pages["lead"].is_idle
+
+
+async def test_a_batch_that_was_throttled_is_sent_again_after_the_pause(contoso, waits):
+    answers = [
+        httpx.Response(429, json=THROTTLED, headers={"retry-after": "7"}),
+        multipart(part("200 OK", WHO), part("200 OK", {"value": [], "@odata.deltaLink": LATER})),
+    ]
+
+    found = await contoso(lambda request: answers.pop(0)).glance({"lead": DELTA})
+
+    assert found.pages["lead"].is_idle
+    assert waits[0] == 7.0
+
+
+async def test_an_answer_that_is_no_batch_is_told_as_such(contoso):
+    with pytest.raises(OrganizationUrlWrong):
+        await contoso(lambda request: multipart(part("200 OK", WHO))).glance({"lead": DELTA})

@@ -1,0 +1,163 @@
+"""``crmsync compare TENANT``: both sides read and compared, differences told by name, repaired when asked."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from crmsync.engine.compare import Comparison, Difference, compare
+from crmsync.engine.seen import SeenIds
+from crmsync.errors import StateMismatch, TenantBusy
+from tests.world import World
+
+WRITES = ("POST", "PATCH", "DELETE")
+
+
+async def compared(world: World, **options: Any) -> Comparison:
+    async with world.session() as session:
+        return await compare(session, **options)
+
+
+@pytest.fixture
+async def clean(connected: World) -> World:
+    """A connected tenant without records that cannot be synced."""
+    admin, store = await connected.admin(), await connected.store()
+    for error in await store.errors.all("contoso"):
+        sets = {"lead": "leads", "contact": "contacts", "account": "accounts", "systemuser": "systemusers"}
+        await admin.delete(sets[error.entity], error.record_id)
+    await connected.cycle()
+    await connected.reset_requests()
+    return connected
+
+
+async def leads(world: World) -> list[str]:
+    rows = await world.rows("lead", "leadid", filter="new_synctomkto eq true")
+    return [row["leadid"] for row in rows]
+
+
+async def test_after_a_cycle_both_sides_are_equal_and_nothing_was_written(clean: World) -> None:
+    result = await compared(clean)
+
+    assert result.differences == []
+    assert result.in_step
+    assert result.entities["lead"].equal > 0
+    assert result.entities["account"].equal > 0
+    assert result.entities["systemuser"].equal > 0
+    assert await clean.written() == {}
+    assert not [path for path in await clean.requests("dynamics") if path.startswith(WRITES)]
+
+
+async def test_it_reads_300_people_a_call(clean: World) -> None:
+    await compared(clean, entities=["contact"])
+
+    assert await clean.requests("marketo") == {"GET /rest/v1/leads.json": 1, "GET /rest/v1/stats/usage.json": 1}
+
+
+async def test_each_kind_of_difference_is_found_named_and_repaired(clean: World) -> None:
+    marketo, admin = await clean.marketo(), await clean.admin()
+    missing, differing, vanished = (await leads(clean))[:3]
+    await marketo.delete_people([(await clean.person(missing))["id"]])
+    await marketo.sync_people([{"dynamicsId": differing, "title": "Nobody's title", "city": "Nowhere"}])
+    await admin.delete("leads", vanished)
+
+    result = await compared(clean)
+
+    assert {(one.record_id, one.kind, tuple(one.fields)) for one in result.differences} == {
+        (missing, "missing in Marketo", ()),
+        (differing, "differing", ("title", "city")),
+        (vanished, "vanished in Dynamics", ()),
+    }
+    counts = result.entities["lead"]
+    assert (counts.missing, counts.differing, counts.vanished, counts.repaired) == (1, 1, 1, 0)
+    assert counts.fields == {"title": 1, "city": 1}
+    assert not result.in_step
+
+    repaired = await compared(clean, repair=True)
+
+    assert repaired.in_step
+    assert repaired.entities["lead"].repaired == 3
+    assert (await clean.person(differing, "city")).get("city") != "Nowhere"
+    assert (await clean.person(vanished, "msIsDeleted"))["msIsDeleted"] is True
+    assert missing in await clean.people([missing])
+    assert (await compared(clean)).differences == []
+
+
+async def test_a_company_that_differs_is_repaired_too(clean: World) -> None:
+    marketo = await clean.marketo()
+    [row, *_] = await clean.rows("account", "accountid,name", filter="new_synctomkto eq true")
+    await marketo.sync_companies([{"externalCompanyId": row["accountid"], "billingCity": "Nowhere"}])
+
+    result = await compared(clean, entities=["account"], repair=True)
+
+    assert result.differences == [
+        Difference(entity="account", record_id=row["accountid"], kind="differing", fields=["billingCity"])
+    ]
+    assert result.in_step
+    assert list(result.entities) == ["account"]
+
+
+async def test_filtered_records_are_counted_and_are_no_difference(clean: World) -> None:
+    admin = await clean.admin()
+    await admin.create("leads", {"lastname": "Private", "new_synctomkto": False})
+
+    result = await compared(clean, entities=["lead"])
+
+    assert result.entities["lead"].filtered >= 1
+    assert result.in_step
+
+
+async def test_a_record_that_cannot_be_synced_keeps_the_sides_out_of_step(clean: World) -> None:
+    admin = await clean.admin()
+    lead = await admin.create("leads", {"lastname": "Umlaut", "emailaddress1": "jürgen@example.com"})
+    await clean.cycle()
+
+    result = await compared(clean, entities=["lead"], repair=True)
+
+    assert result.differences == [Difference(entity="lead", record_id=lead, kind="refused")]
+    assert not result.in_step
+
+
+async def test_an_opt_out_that_only_marketo_knows_of_is_no_difference(clean: World) -> None:
+    marketo = await clean.marketo()
+    lead = (await leads(clean))[0]
+    await marketo.sync_people([{"dynamicsId": lead, "unsubscribed": True}])
+
+    assert (await compared(clean, entities=["lead"])).in_step
+
+
+async def test_no_value_is_ever_in_a_log(clean: World, caplog: pytest.LogCaptureFixture) -> None:
+    marketo = await clean.marketo()
+    lead = (await leads(clean))[0]
+    await marketo.sync_people([{"dynamicsId": lead, "title": "Keeper of the Xyzzy"}])
+
+    with caplog.at_level(logging.DEBUG, logger="crmsync"):
+        result = await compared(clean)
+
+    assert "Xyzzy" not in caplog.text
+    assert "Xyzzy" not in result.model_dump_json()
+
+
+async def test_without_repair_a_run_that_is_at_work_is_not_disturbed_and_a_repair_waits_its_turn(
+    clean: World,
+) -> None:
+    async with clean.session(run="a cycle") as session, session.lease():
+        assert (await compared(clean, entities=["systemuser"])).in_step
+        with pytest.raises(TenantBusy):
+            await compared(clean, repair=True)
+
+
+async def test_a_tenant_without_selected_fields_says_what_to_run(contoso: World) -> None:
+    with pytest.raises(StateMismatch) as refused:
+        await compared(contoso)
+
+    assert "crmsync connect contoso" in refused.value.remedy
+
+
+def test_ids_that_were_seen_are_remembered_in_order_of_ids() -> None:
+    ids = [f"{number:08x}-0000-4000-8000-000000000000" for number in range(0, 2**32, 2**24 + 1)]
+    seen = SeenIds()
+    seen.add(ids[::2])
+
+    assert [one in seen for one in sorted(ids)] == [at % 2 == 0 for at in range(len(ids))]
