@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from crmsync.engine.prepare_report import Choices, Filterable, StepName
+from crmsync.engine.prepare.report import Choices, Filterable, StepName
 
 
 class _Options(BaseModel):

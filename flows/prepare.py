@@ -11,7 +11,7 @@ from prefect import flow
 from prefect.states import Completed
 
 import tasks
-from crmsync.engine.prepare_report import StepReport
+from crmsync.engine.prepare.report import StepReport
 from flows.options import PrepareOptions
 from tasks.tenant import TenantName
 
