@@ -5,9 +5,9 @@
 
 All tenants are those of one sandbox, each with an organization, a subscription and an Entra tenant of its own, and a
 few records. The tenants that will have changes are connected as anybody's; of the others only the first reads are done,
-in Dynamics, because nothing else is looked at in an idle cycle. The fleet runs as a flow on a Prefect server of its own:
-"cold" is its first cycle, with a sign-in and a read of the saved schema for each tenant, "warm" is every later one.
-Prefect's share is what an empty fleet run costs in the process, and all that the server uses meanwhile.
+because nothing else is looked at in an idle cycle. The fleet runs as a flow on a Prefect server of its own: "cold" is
+its first cycle, with a sign-in and a read of the saved schema for each tenant, "warm" is every later one. Prefect's
+share is what an empty fleet run costs in the process, and all that the server uses meanwhile.
 """
 
 from __future__ import annotations
