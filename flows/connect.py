@@ -27,16 +27,16 @@ async def connect(tenant: TenantName, options: ConnectOptions = ConnectOptions()
         options: Choices for this run.
     """
     async with failure_told(tenant, "connect", notify=options.notify):
-        await enter_credentials(tenant, rebind=options.rebind)
+        await enter_credentials(tenant, rebind=options.rebind, rebaseline=options.rebaseline)
         await select_fields_to_sync(tenant)
         return completed(await enable_sync(tenant, notify=options.notify))
 
 
 @flow(name="Enter credentials", flow_run_name="connect {tenant}: Enter credentials")
-async def enter_credentials(tenant: TenantName, rebind: bool = False) -> None:
+async def enter_credentials(tenant: TenantName, rebind: bool = False, rebaseline: bool = False) -> None:
     """Prove both sides, then save the secrets and bind the tenant to the organization and the subscription."""
     proof = await tasks.validate_credentials(tenant)
-    await tasks.save_credentials(tenant, proof, rebind=rebind)
+    await tasks.save_credentials(tenant, proof, rebind=rebind, rebaseline=rebaseline)
 
 
 @flow(name="Select fields to sync", flow_run_name="connect {tenant}: Select fields to sync")

@@ -62,13 +62,19 @@ class PrepareOptions(_Options):
 
 
 class ConnectOptions(_Options):
-    """Leave both as they are unless you know why not."""
+    """Leave them as they are unless you know why not."""
 
     rebind: bool = Field(
         default=False,
         title="Bind to another organization or subscription",
         description="Tick only when the tenant file now names another Dynamics organization or Marketo subscription on "
         "purpose. What was remembered of the old one is forgotten; fields made in Marketo stay there for ever.",
+    )
+    rebaseline: bool = Field(
+        default=False,
+        title="The organization was restored or copied",
+        description="Tick after a restore or a refresh from another environment. Everything is read once more; what is "
+        "the same is not written, and people whose records are gone are flagged.",
     )
     notify: bool = Field(
         default=True,

@@ -36,13 +36,13 @@ async def validate_credentials(tenant: TenantName) -> Proof:
 
 
 @step(minutes=5)
-async def save_credentials(tenant: TenantName, proof: Proof, rebind: bool = False) -> Binding:
+async def save_credentials(tenant: TenantName, proof: Proof, rebind: bool = False, rebaseline: bool = False) -> Binding:
     """Bind the tenant to the proved organization and subscription, and keep the secrets in the tenant's block.
 
     In this order, so that secrets of an organization that is refused never replace those of the bound one.
     """
     async with session_of(tenant, saved=False) as session:
-        binding = await setup.save_credentials(session, proof, rebind=rebind)
+        binding = await setup.save_credentials(session, proof, rebind=rebind, rebaseline=rebaseline)
     await save_secrets(find_tenant(tenant))
     rows = [("Organization id", binding.organization_id), ("Marketo subscription", binding.subscription)]
     await show(tenant, "binding", table(("", f"Tenant {tenant} is bound to"), rows))

@@ -19,6 +19,9 @@ async def connect(
     /,
     *,
     rebind: Annotated[bool, Parameter(negative="", help="Bind to another organization or subscription.")] = False,
+    rebaseline: Annotated[
+        bool, Parameter(negative="", help="The organization was restored or copied: read everything once more.")
+    ] = False,
     notify: Notify = True,
     tenants: TenantsFolder = DEFAULT_TENANTS,
     verbose: Verbose = False,
@@ -35,6 +38,10 @@ async def connect(
     The tenant file now names another organization, on purpose:
 
         crmsync connect contoso --rebind
+
+    The environment was restored from a backup or refreshed from a copy:
+
+        crmsync connect contoso --rebaseline
     """
     console = terminal()
     load_tenant(tenant, tenants)
@@ -43,7 +50,7 @@ async def connect(
     from flows.options import ConnectOptions
 
     console.print(f"[bold]Connecting {tenant}[/]")
-    await heard(console, lambda: flow(tenant, ConnectOptions(rebind=rebind, notify=notify)))
+    await heard(console, lambda: flow(tenant, ConnectOptions(rebind=rebind, rebaseline=rebaseline, notify=notify)))
     return 0
 
 

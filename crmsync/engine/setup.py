@@ -90,10 +90,14 @@ async def validate_credentials(session: Session) -> Proof:
     )
 
 
-async def save_credentials(session: Session, proof: Proof, *, rebind: bool = False) -> Binding:
+async def save_credentials(
+    session: Session, proof: Proof, *, rebind: bool = False, rebaseline: bool = False
+) -> Binding:
     """Bind the tenant to what was proved. Raises ``BindingRefused`` when it is bound to something else.
 
-    ``rebind`` forgets what was known of the old organization and starts anew with this one.
+    ``rebind`` forgets what was known of the old organization and starts anew with this one. ``rebaseline`` is for an
+    organization that was restored or copied from another, whose records have the same ids: what was written is still
+    known, everything is read once more, and what is gone is found.
     """
     binding = Binding(
         organization_id=proof.organization_id,
@@ -105,7 +109,11 @@ async def save_credentials(session: Session, proof: Proof, *, rebind: bool = Fal
     async with session.lease():
         current = (await session.store.tenants.get(session.name)).binding
         await _refuse_shared_subscription(session, binding)
-        if current is not None and not _same(current, binding):
+        if current is not None and rebaseline and current.subscription == binding.subscription:
+            why = f"{binding.organization_name} ({binding.organization_id}) is the new baseline, on an operator's word"
+            await session.store.tenants.bind(session.name, binding, run=session.run, why=why, always_logged=True)
+            await _read_all_anew(session)
+        elif current is not None and not _same(current, binding):
             if not rebind:
                 raise _bound_elsewhere(session, current, binding)
             why = f"rebound from {current.organization_name} to {binding.organization_name}"
@@ -114,6 +122,14 @@ async def save_credentials(session: Session, proof: Proof, *, rebind: bool = Fal
             why = f"bound to {binding.organization_name} ({binding.organization_id}) and {binding.subscription}"
             await session.store.tenants.bind(session.name, binding, run=session.run, why=why)
     return binding
+
+
+async def _read_all_anew(session: Session) -> None:
+    """No link of the old database is used any more: each entity begins with a first read, which writes only what
+    differs and flags what it does not meet."""
+    checkpoints = await session.store.checkpoints.all(session.name)
+    anew = [one.model_copy(update={"selection_digest": "baseline"}) for one in checkpoints.values()]
+    await session.store.checkpoints.put(session.name, *anew)
 
 
 async def ensure_bound(session: Session) -> None:
@@ -313,7 +329,8 @@ def _bound_elsewhere(session: Session, current: Binding, found: Binding) -> Bind
         tenant=session.name,
         remedy="Correct the tenant file, or use a tenant of its own for the other organization. To move this tenant "
         "on purpose run connect with --rebind: what was synced from the old organization stays in Marketo, and "
-        "schema changes there cannot be undone.",
+        "schema changes there cannot be undone. If the organization was copied from the old one, --rebaseline keeps "
+        "what is known of its records.",
     )
 
 

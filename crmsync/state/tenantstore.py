@@ -106,13 +106,13 @@ class TenantStore:
         if not has_reached(row.state, to):
             await self.move(tenant, to, run=run, why=why)
 
-    async def bind(self, tenant: str, binding: Binding, *, run: str, why: str) -> None:
-        """Bind the tenant, or renew its binding to the same organization and subscription."""
+    async def bind(self, tenant: str, binding: Binding, *, run: str, why: str, always_logged: bool = False) -> None:
+        """Bind the tenant, or renew its binding; what is known of its records is kept."""
         async with self._engine.begin() as connection:
             row = await _get(connection, tenant)
             state = TenantState.CREDENTIALS_SAVED if row.state == TenantState.NEW else row.state
             await _write(connection, row.model_copy(update={"binding": binding, "state": state}))
-            if state != row.state:
+            if always_logged or state != row.state:
                 await _log(connection, tenant, row.state, state, run, why)
 
     async def rebind(self, tenant: str, binding: Binding, *, run: str, why: str) -> None:
