@@ -64,7 +64,7 @@ async def test_what_is_unchanged_is_left_alone_and_what_changed_is_written(
     await register(tenants)
 
     again = await register(tenants)
-    assert (len(again.written), len(again.unchanged), len(again.removed)) == (0, 10, 0)
+    assert (len(again.written), len(again.unchanged), len(again.removed)) == (0, 12, 0)
 
     (tenants / "contoso.yaml").write_text(TENANT + "interval_minutes: 10\n", encoding="utf-8")
     assert (await register(tenants)).written == ["sync/contoso"]
