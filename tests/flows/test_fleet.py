@@ -45,10 +45,7 @@ async def worlds(tmp_path: Path, prefect_server: str, monkeypatch: pytest.Monkey
         monkeypatch.setenv("CRMSYNC_TENANTS", str(ready.tenants_folder))
         monkeypatch.setenv("CRMSYNC_STATE_URL", url)
         found = Worlds({name: World(ready, url, name) for name in NAMES})
-        for world in found.values():
-            await world.connect()
-            await world.cycle()
-        await found.due()
+        await asyncio.gather(*[world.connect() for world in found.values()])
         yield found
         for world in found.values():
             await world.close()
