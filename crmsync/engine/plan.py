@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crmsync.dynamics.schema import Entity
-from crmsync.engine.fingerprint import changed, fingerprints
+from crmsync.engine.fingerprint import WIDTH, changed, fingerprints
 from crmsync.errors import RecordRefused
 from crmsync.fields.convert import Converter
 from crmsync.fields.model import Selection
@@ -21,8 +21,13 @@ from crmsync.state.store import Store
 from crmsync.state.syncerrors import SyncError
 
 SYNC_FILTER = "new_synctomkto"
+OPT_OUTS = frozenset({"donotbulkemail", "donotemail", "donotphone", "donotfax", "donotsendmm"})
+"""Columns by which a person says no. What they say is consent: see ``Planner._keep_consent``."""
+
 OWNER_LINK = "externalSalesPersonId"
 COMPANY_LINK = "externalCompanyId"
+
+_TRUE = fingerprints([True])
 
 
 @dataclass(slots=True)
@@ -63,6 +68,8 @@ class Planner:
         self._converter = Converter(entity, selection.mappings[entity.logical_name])
         self._filtering = SYNC_FILTER in entity.attributes
         self._links_to_companies = entity.logical_name != "account"
+        mappings = selection.mappings[entity.logical_name]
+        self._consent = frozenset(mapping.field for mapping in mappings if mapping.attribute in OPT_OUTS)
         self._field_sets: dict[int, tuple[str, ...]] = {}
         self.field_set = 0
 
@@ -97,6 +104,7 @@ class Planner:
                 else:
                     plan.unchanged += 1
                 continue
+            self._keep_consent(payload, before)
             change = Change(record_id, payload, marks, is_new=before is None)
             if before is not None:
                 change.in_marketo, change.marketo_id = before.in_marketo, before.marketo_id
@@ -115,6 +123,25 @@ class Planner:
         links = [("systemuser", OWNER_LINK), ("account", COMPANY_LINK)]
         own = self._entity.logical_name
         return [(parent, payload[link]) for parent, link in links if parent != own and payload.get(link)]
+
+    def _keep_consent(self, payload: dict[str, Any], before: Known | None) -> None:
+        """Leave out "may be contacted" unless it was us who wrote the opt-out that it takes back.
+
+        An opt-out made in Marketo is not known here, and a sync never turns true into false on its own authority
+        (Adobe's "Unsubscribed" is remembered beyond deletion); a new person may be contacted without being told so.
+        """
+        for name in self._consent & payload.keys():
+            if payload[name] is not True and not self._wrote_true(name, before):
+                del payload[name]
+
+    def _wrote_true(self, name: str, before: Known | None) -> bool:
+        if before is None or before.fingerprints is None or before.field_set is None:
+            return False
+        names = self._field_sets[before.field_set]
+        if name not in names:
+            return False
+        at = names.index(name) * WIDTH
+        return before.fingerprints[at : at + WIDTH] == _TRUE
 
     def _is_unchanged(self, before: Known, marks: bytes) -> bool:
         if before.fingerprints is None or before.field_set is None or before.status not in {"synced", "failed"}:
