@@ -153,9 +153,13 @@ def _objects(old: MarketoSchema, new: MarketoSchema) -> Iterator[Change]:
         if was is not None and now is not None:
             yield from _object(name, was, now)
         elif now is not None:
-            yield Change(entity=name, attribute=None, what="added", text=f"it is there now, with {len(now.fields)} fields")
+            yield Change(
+                entity=name, attribute=None, what="added", text=f"it is there now, with {len(now.fields)} fields"
+            )
         elif was is not None:
-            yield Change(entity=name, attribute=None, what="deleted", text=f"it is gone: {new.left_out.get(attribute, '')}")
+            yield Change(
+                entity=name, attribute=None, what="deleted", text=f"it is gone: {new.left_out.get(attribute, '')}"
+            )
 
 
 def _object(name: str, old: ObjectSchema, new: ObjectSchema) -> Iterator[Change]:

@@ -111,9 +111,7 @@ class _Chooser:
             value=system.constant.get(entity),
         )
 
-    def _derive(
-        self, entity: str, target: Target, field: str, derived: DerivedField, excluded: frozenset[str]
-    ) -> None:
+    def _derive(self, entity: str, target: Target, field: str, derived: DerivedField, excluded: frozenset[str]) -> None:
         """A field that follows from several columns; it takes all of them."""
         attributes = self._dynamics.entities[entity].attributes
         first, *others = derived.columns

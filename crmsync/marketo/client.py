@@ -1,4 +1,4 @@
-"""The client of one Marketo subscription: people, companies, sales persons, opportunities, imports, schema, checks.
+"""The client of one Marketo subscription: people, companies, owners, opportunities, imports, schema, checks.
 
 Each method is one thing to do, whatever number of calls it takes; the calls share one budget, one token and one
 connection pool. Methods raise the errors of ``crmsync.errors``; what a single record did wrong is in its ``Outcome``.
@@ -178,7 +178,9 @@ class MarketoClient:
         keys = [{"externalOpportunityId": one} for one in ids]
         return await objects.delete_objects(self._rest, objects.OPPORTUNITIES, keys)
 
-    async def sync_roles(self, records: Sequence[Mapping[str, Any]], *, action: str = "createOrUpdate") -> list[Outcome]:
+    async def sync_roles(
+        self, records: Sequence[Mapping[str, Any]], *, action: str = "createOrUpdate"
+    ) -> list[Outcome]:
         """Write roles by opportunity, person (Marketo's id) and role name; as ``sync_people``."""
         return await objects.sync_objects(self._rest, objects.ROLES, records, action=action)
 

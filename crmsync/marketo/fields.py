@@ -1,4 +1,4 @@
-"""The schema of a subscription: what people, companies, sales persons and opportunities can hold; and new custom fields for people.
+"""The schema of a subscription: what its objects can hold; and new custom fields for people.
 
 A field that was created can never be deleted, only hidden, and only people's fields can be created over the API.
 

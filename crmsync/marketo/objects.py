@@ -44,9 +44,7 @@ class ObjectCalls:
 
 COMPANIES = ObjectCalls("externalCompanyId", SYNC_COMPANIES, QUERY_COMPANIES)
 SALES_PERSONS = ObjectCalls("externalSalesPersonId", SYNC_SALES_PERSONS, QUERY_SALES_PERSONS)
-OPPORTUNITIES = ObjectCalls(
-    "externalOpportunityId", SYNC_OPPORTUNITIES, QUERY_OPPORTUNITIES, DELETE_OPPORTUNITIES
-)
+OPPORTUNITIES = ObjectCalls("externalOpportunityId", SYNC_OPPORTUNITIES, QUERY_OPPORTUNITIES, DELETE_OPPORTUNITIES)
 ROLES = ObjectCalls(("externalOpportunityId", "leadId", "role"), SYNC_ROLES, QUERY_ROLES, DELETE_ROLES)
 
 

@@ -284,7 +284,14 @@ async def _insert_unknown(
     there = set(await connection.scalars(query))
     blank = Outcome("", "unknown", False, None, None, None, None, None, 0)._asdict()
     rows = [
-        {"tenant": tenant, "entity": entity, "synced_at": None, **blank, "record_id": key, "parent_id": parents.get(key)}
+        {
+            "tenant": tenant,
+            "entity": entity,
+            "synced_at": None,
+            **blank,
+            "record_id": key,
+            "parent_id": parents.get(key),
+        }
         for key in keys
         if key not in there
     ]
