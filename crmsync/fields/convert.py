@@ -155,7 +155,8 @@ def _function(mapping: Mapping, attribute: Attribute) -> Function:
 
 def _or_else(function: Function, stand_in: Any, value: Any) -> Any:
     """What the function makes of the value; where that is nothing, what stands in for it."""
-    return function(value) or stand_in
+    result = function(value)
+    return stand_in if result is None or (isinstance(result, str) and not result.strip()) else result
 
 
 def _text(shorten: Callable[[str], str], value: str) -> str | None:

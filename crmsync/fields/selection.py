@@ -120,11 +120,8 @@ class _Chooser:
         if missing:
             reason = f"the organization has no such column, and {field} follows from it"
             self._not_mapped.append(NotMapped(entity=entity, attribute=missing[0], reason=reason))
-        elif excluded & set(derived.columns) and derived.how != "team":
-            for column in derived.columns:
-                if column in excluded:
-                    reason = f"left out by the tenant file, and {field} with it"
-                    self._not_mapped.append(NotMapped(entity=entity, attribute=column, reason=reason))
+        elif excluded & set(derived.columns):
+            return  # the column is told of as left out
         elif found is None and not derived.create:
             reason = f"the subscription has no field {field}"
             self._not_mapped.append(NotMapped(entity=entity, attribute=first, reason=reason))
