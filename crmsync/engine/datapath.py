@@ -110,6 +110,10 @@ class DataPath:
         checkpoint = await self._session.store.checkpoints.get(self._session.name, name)
         return checkpoint is None or not checkpoint.read_done or checkpoint.selection_digest != self._digest(name)
 
+    async def is_unfinished(self) -> bool:
+        """Whether a run was killed after it had read everything, before what is left for its end was done."""
+        return bool(await self._session.store.pending.counts(self._session.name))
+
     async def carry(self, name: str) -> None:
         """Carry one entity: its first read where that is needed, else what changed; then what is due again.
 

@@ -62,7 +62,7 @@ async def first_sync(session: Session, progress: ProgressListener | None = None)
         async with stopping(session):
             path = await DataPath.open(session, progress)
             waiting = [name for name in path.entities if await path.needs_first_read(name)]
-            if waiting:
+            if waiting or await path.is_unfinished():
                 report = await carry_all(session, "first sync", path, waiting)
             else:
                 report = skipped(session, "first sync", "the first sync is done already")
