@@ -49,7 +49,8 @@ class Destination:
 
     async def present(self, keys: Sequence[str]) -> set[str]:
         """Which of these keys Marketo holds."""
-        return {str(row[self.key]).lower() for row in await self.find(keys) if row.get(self.key)}
+        found = {str(row[self.key]).lower() for row in await self.find(keys) if row.get(self.key)}
+        return found & set(keys)  # a role is found by its opportunity, beside the others of it
 
     def row(self, record_id: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """The record as it is sent; a role's key is in its payload already."""

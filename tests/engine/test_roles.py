@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from crmsync.dynamics.client import DynamicsClient
+from crmsync.engine.destination import ROLE
 from crmsync.engine.sync import cycle
 from crmsync.sandbox.dataverse.connections import role_id
 from tests.engine.test_crash import Hurried
@@ -216,3 +217,24 @@ async def test_a_lost_answer_is_settled_before_the_role_goes_again(connected: Wo
 
     assert await roles(connected, new) == {contact: {"Contact": True}}
     assert (await connected.cycle()).total.written == 0
+
+
+async def test_a_call_that_was_never_executed_is_given_up_beside_other_roles_of_the_opportunity(
+    connected: World,
+) -> None:
+    """A run was killed before Marketo got its call: the roles that are there already must not be taken for it."""
+    admin = await connected.admin()
+    one, other = await a_contact(admin, "There"), await a_contact(admin, "Lost")
+    new = await admin.create("opportunities", {"name": "Deal", "parentcontactid@odata.bind": f"/contacts({one})"})
+    await connected.cycle()
+    store = await connected.store()
+    await store.records.take_off("contoso", ROLE, "sync", ["lost"], {"lost": new})
+    await connect(admin, new, other, "Influencer")
+    hurried = Hurried()
+
+    async with connected.session(sleep=hurried.sleep) as session:
+        session.clock = hurried.clock  # type: ignore[assignment]
+        await cycle(session, force=True)
+
+    assert await store.records.flights("contoso") == []
+    assert await roles(connected, new) == {one: {"Contact": True}, other: {"Influencer": False}}
