@@ -58,10 +58,13 @@ class Loader:
         persons stay as they are."""
         known = await self._session.store.records.known(self._session.name, self._entity, ids)
         there = [one for one in ids if one in known and known[one].status != "deleted"]
-        flagged = [one for one in there if known[one].in_marketo and self._where.target == "person"]
-        for start in range(0, len(flagged), BATCH):
-            await self._flag_batch(flagged[start : start + BATCH], known, read_number)
-        rest = [_deleted(one, known[one], read_number) for one in there if one not in set(flagged)]
+        policy = self._session.tenant.deleted_in_dynamics
+        people = self._where.target == "person" and policy != "ignore"
+        held = [one for one in there if people and known[one].in_marketo]
+        for start in range(0, len(held), BATCH):
+            batch = held[start : start + BATCH]
+            await (self._flag_batch if policy == "flag" else self._delete_batch)(batch, known, read_number)
+        rest = [_deleted(one, known[one], read_number) for one in there if one not in set(held)]
         if rest:
             await self.land(rest, [], Counts(read=len(rest), deleted=len(rest)))
 
@@ -143,6 +146,19 @@ class Loader:
         flight, _ = await self.call(ids, [{self._where.key: one, DELETED_FLAG: True} for one in ids], "updateOnly")
         outcomes = [_deleted(one, known[one], read_number) for one in ids]
         await self.land(outcomes, [], Counts(read=len(ids), deleted=len(ids)), flight)
+
+    async def _delete_batch(self, ids: Sequence[str], known: dict[str, Known], read_number: int) -> None:
+        """Delete the people by Marketo's ids: sent again after a lost answer, it finds them gone."""
+        numbers = {one: number for one in ids if (number := known[one].marketo_id) is not None}
+        missing = [one for one in ids if one not in numbers]
+        for person in await self._session.marketo.people(self._where.key, missing, ["id", self._where.key]):
+            numbers[str(person[self._where.key]).lower()] = int(person["id"])
+        order = list(numbers)
+        answers = await self._session.marketo.delete_people([numbers[one] for one in order])
+        refused = {one for one, answer in zip(order, answers, strict=True) if answer.status != "deleted"}
+        outcomes = [_deleted(one, known[one], read_number)._replace(in_marketo=one in refused) for one in ids]
+        errors = [self._error(one, answer, 0) for one, answer in zip(order, answers, strict=True) if one in refused]
+        await self.land(outcomes, errors, Counts(read=len(ids), deleted=len(ids)))
 
     async def call(self, keys: Sequence[str], rows: list[dict[str, Any]], action: str) -> tuple[str, list[Answer]]:
         """Send one call and get its answers; ``flight`` is its number in the store, to be landed with the outcomes."""

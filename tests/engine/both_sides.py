@@ -44,7 +44,7 @@ async def in_dynamics(world: World, entity: str, record: str, *columns: str) -> 
 
 async def cycle_as(world: World, **options: Any) -> Any:
     """A cycle of the tenant with other options in its file."""
-    tenant = Tenant.model_validate(world.tenant.model_dump() | options)
+    tenant = Tenant.model_validate(world.tenant.model_dump(exclude_unset=True) | options)
     async with world.session(tenant=tenant) as session:
         return await cycle(session, force=True)
 

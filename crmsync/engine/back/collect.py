@@ -74,9 +74,11 @@ class Collector:
                 await self._keep_changes(page.activities, mark)
         types = [MERGE_LEADS, ADD_TO_LIST] if list_id is not None else [MERGE_LEADS]
         async for page, mark in self._read("others", lambda token: self._session.marketo.activities(token, types)):
-            await self._merge([one for one in page.activities if one.kind == "merged"])
+            taken_over = await self._merge([one for one in page.activities if one.kind == "merged"])
             listed = [one.lead_id for one in page.activities if one.kind == "listed" and one.list_id == list_id]
-            await self._session.store.inbox.move(self._session.name, mark, listed=self._creations(listed))
+            await self._session.store.inbox.move(
+                self._session.name, mark, changes=taken_over, listed=self._creations(listed)
+            )
         async for page, mark in self._read("deleted", self._session.marketo.deletions):
             await self._bury([one.lead_id for one in page.activities])
             await self._session.store.inbox.move(self._session.name, mark)
@@ -186,11 +188,13 @@ class Collector:
 
     # Merges and deletions
 
-    async def _merge(self, merges: Sequence[Activity]) -> None:
-        """Losers' records are remembered as merged, unless the winner took over the loser's record."""
+    async def _merge(self, merges: Sequence[Activity]) -> dict[str, list[Waiting]]:
+        """Losers' records are remembered as merged, unless the winner took over the loser's record: then the record
+        goes on with the winner, all of whose values may be others."""
+        taken_over: dict[str, list[Waiting]] = {}
         losers = {loser: one.lead_id for one in merges for loser in one.losers}
         if not losers:
-            return
+            return taken_over
         records, tenant = self._session.store.records, self._session.name
         known = await records.by_marketo_id(tenant, self._fields, losers)
         winners = sorted({losers[person] for person in known})
@@ -202,12 +206,15 @@ class Collector:
                 continue
             if keys.get(winner) == record_id:
                 await records.revive(tenant, entity, record_id, winner)
+                every = frozenset(self._fields[entity].two_way)
+                taken_over.setdefault(entity, []).append(Waiting(record_id, winner, every))
                 continue
             await records.bury(tenant, entity, [record_id], "merged")
             self._tell(
                 f"{entity} {record_id}: its person was merged in Marketo into that of "
                 f"{keys.get(winner) or 'a person without a record'}; the record in Dynamics stays as it is"
             )
+        return taken_over
 
     async def _bury(self, people: Sequence[int]) -> None:
         records, tenant = self._session.store.records, self._session.name
