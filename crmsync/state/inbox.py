@@ -101,6 +101,12 @@ class InboxStore:
             await upsert(connection, creations, people, keep=["entity", "record_id", "since"])
             await upsert(connection, watermarks, [{"tenant": tenant, **mark.model_dump()}])
 
+    async def wait(self, tenant: str, entity: str, rows: Sequence[Waiting]) -> None:
+        """Let these changes wait, with those that wait already."""
+        if rows:
+            async with self._engine.begin() as connection:
+                await _keep_changes(connection, tenant, entity, rows)
+
     async def held(self, tenant: str, entity: str, ids: Iterable[str]) -> dict[str, frozenset[str]]:
         """Fields of these records whose change in Marketo is waiting; they are due at once, as Dynamics moves too."""
         async with self._engine.begin() as connection:

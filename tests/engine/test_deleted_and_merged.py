@@ -1,4 +1,4 @@
-"""Deletions and merges, in Marketo and in Dynamics: nobody is created again, and nothing is deleted across by mistake."""
+"""Deletions and merges, on both sides: nobody is created again, and nothing is deleted across by mistake."""
 
 from __future__ import annotations
 

@@ -12,25 +12,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from crmsync.dynamics.write_batch import Write
 from crmsync.engine.back.fields import PersonFields
 from crmsync.engine.destination import DELETED_FLAG, PERSON_KEY
 from crmsync.engine.fingerprint import fingerprints
+from crmsync.engine.load import NOBODY
 from crmsync.engine.plan import COMPANY_LINK, OWNER_LINK, SYNC_FILTER
 from crmsync.engine.report import BackCounts
 from crmsync.engine.session import Session
-from crmsync.errors import CrmsyncError, RecordRefused, TryAgainLater, VersionConflict
+from crmsync.errors import CrmsyncError, RecordRefused, TryAgainLater
 from crmsync.marketo.outcomes import Outcome as Answer
-from crmsync.state.inbox import Creation
+from crmsync.state.inbox import Creation, Waiting
 from crmsync.state.records import Outcome
 from crmsync.state.syncerrors import TO_DYNAMICS, SyncError
 
 BATCH = 300
-DUPLICATE = "0x80040333"
+ALREADY_THERE = frozenset({"0x80040237", "0x80060882"})
+"""How the service says that a row of that id exists; the first also, that another row has the same alternate key."""
+
 TYPES = {"lead": "Lead", "contact": "Contact"}
+
+
+class Body(NamedTuple):
+    """A row to be created, and the Marketo fields whose values Dynamics cannot take."""
+
+    values: dict[str, Any]
+    left_out: frozenset[str]
 
 
 class Creator:
@@ -58,11 +68,11 @@ class Creator:
         people = {int(row["id"]): row for row in rows}
         wanted = await self._wanted(waiting, people)
         await self._land(done=[one.marketo_id for one in waiting if one.marketo_id not in wanted])
-        bodies, refused = await self._bodies({one: people[one] for one in wanted})
+        bodies = await self._bodies([people[one] for one in sorted(wanted)])
         ids = {one.marketo_id: one.record_id or str(uuid4()) for one in waiting if one.marketo_id in bodies}
         await self._session.store.inbox.name_creations(self._session.name, ids)
-        created = await self._create(bodies, ids, refused)
-        await self._link({one: ids[one] for one in created}, people, refused)
+        created, refused = await self._create(bodies, ids)
+        await self._link({one: ids[one] for one in created}, people, bodies, refused)
         await self._refuse(refused)
 
     async def _wanted(self, waiting: Sequence[Creation], people: Mapping[int, dict[str, Any]]) -> set[int]:
@@ -81,68 +91,80 @@ class Creator:
             if not key or known.get(key) == "deleted" or (one in half_done and key not in known)
         }
 
-    async def _bodies(
-        self, people: Mapping[int, dict[str, Any]]
-    ) -> tuple[dict[int, dict[str, Any]], dict[int, CrmsyncError]]:
-        links = await self._links(people.values())
-        bodies: dict[int, dict[str, Any]] = {}
-        refused: dict[int, CrmsyncError] = {}
-        for one, person in people.items():
-            try:
-                bodies[one] = self._body(person, links)
-            except RecordRefused as refusal:
-                refused[one] = refusal
-        return bodies, refused
+    async def _bodies(self, people: Sequence[dict[str, Any]]) -> dict[int, Body]:
+        links = await self._links(people)
+        return {int(person["id"]): self._body(person, links) for person in people}
 
-    def _body(self, person: dict[str, Any], links: Mapping[str, set[str]]) -> dict[str, Any]:
+    def _body(self, person: dict[str, Any], links: Mapping[str, set[str]]) -> Body:
         """The row: every value that the person has, its owner, its company; and the filter says that it is synced."""
-        body: dict[str, Any] = {}
+        values: dict[str, Any] = {}
+        left_out: set[str] = set()
         for name in self._fields.two_way:
             value = person.get(name)
-            if value not in (None, "") and self._fields.attribute(name).valid_for_create:
-                body[self._fields.attribute(name).logical_name] = self._fields.back(name, value)
+            if value in (None, "") or not self._fields.attribute(name).valid_for_create:
+                continue
+            try:
+                values[self._fields.attribute(name).logical_name] = self._fields.back(name, value)
+            except RecordRefused:
+                left_out.add(name)
         if SYNC_FILTER in self._fields.entity.attributes:
-            body[SYNC_FILTER] = True
+            values[SYNC_FILTER] = True
         choice = self._session.tenant.create_in_dynamics
         owner = choice.owner if choice is not None else None
         if owner is None and person.get(OWNER_LINK) in links["systemuser"]:
             owner = person[OWNER_LINK]
         if owner is not None:
-            body["ownerid@odata.bind"] = f"/systemusers({owner.lower()})"
+            values["ownerid@odata.bind"] = f"/systemusers({owner.lower()})"
         if self._name == "contact" and person.get(COMPANY_LINK) in links["account"]:
-            body["parentcustomerid_account@odata.bind"] = f"/accounts({person[COMPANY_LINK]})"
-        return body
+            values["parentcustomerid_account@odata.bind"] = f"/accounts({person[COMPANY_LINK]})"
+        return Body(values, frozenset(left_out))
 
-    async def _links(self, people: Any) -> dict[str, set[str]]:
+    async def _links(self, people: Sequence[dict[str, Any]]) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {"systemuser": set(), "account": set()}
-        rows = list(people)
         for field, entity in ((OWNER_LINK, "systemuser"), (COMPANY_LINK, "account")):
-            keys = {row[field] for row in rows if row.get(field)}
+            keys = {person[field] for person in people if person.get(field)}
             if keys:
                 found[entity] = await self._session.store.records.in_marketo(self._session.name, entity, keys)
         return found
 
     async def _create(
-        self, bodies: Mapping[int, dict[str, Any]], ids: Mapping[int, str], refused: dict[int, CrmsyncError]
-    ) -> list[int]:
+        self, bodies: Mapping[int, Body], ids: Mapping[int, str]
+    ) -> tuple[list[int], dict[int, CrmsyncError]]:
+        """Who has a record now, and who was refused one. Who was not answered for is taken up by the next cycle."""
         entity, order = self._fields.entity, list(bodies)
         outcomes = await self._session.dynamics.write_many(
-            [Write(entity.entity_set_name, ids[one], bodies[one], None) for one in order],
+            [Write(entity.entity_set_name, ids[one], bodies[one].values, None) for one in order],
             entity=self._name,
             detect_duplicates=self._session.tenant.duplicate_detection == "detect",
         )
-        created: list[int] = []
-        for one, error in zip(order, outcomes, strict=True):
-            if error is None or (isinstance(error, VersionConflict) and error.code != DUPLICATE):
-                created.append(one)  # there, or there already from a run that was killed
-            elif not isinstance(error, TryAgainLater):
-                refused[one] = error
-        return created
+        answers = dict(zip(order, outcomes, strict=True))
+        taken = [one for one, error in answers.items() if error is not None and error.code in ALREADY_THERE]
+        there = await self._there([ids[one] for one in taken])
+        created = [one for one, error in answers.items() if error is None or ids[one] in there]
+        refused = {
+            one: error
+            for one, error in answers.items()
+            if error is not None and ids[one] not in there and not isinstance(error, TryAgainLater)
+        }
+        return created, refused
+
+    async def _there(self, ids: Sequence[str]) -> set[str]:
+        """Which of these records exist: created by a run that was killed before it heard of it."""
+        entity = self._fields.entity
+        rows = await self._session.dynamics.read_by_ids(entity, [entity.primary_id], ids) if ids else []
+        return {str(row[entity.primary_id]).lower() for row in rows}
 
     async def _link(
-        self, ids: Mapping[int, str], people: Mapping[int, dict[str, Any]], refused: dict[int, CrmsyncError]
+        self,
+        ids: Mapping[int, str],
+        people: Mapping[int, dict[str, Any]],
+        bodies: Mapping[int, Body],
+        refused: dict[int, CrmsyncError],
     ) -> None:
-        """Give the people their key. By Marketo's id: nobody can be created by that, however often it is sent."""
+        """Give the people their key. By Marketo's id: nobody can be created by that, however often it is sent.
+
+        A value that Dynamics cannot take waits as a change of its own, and becomes a sync error of that field.
+        """
         if not ids:
             return
         rows = [
@@ -150,27 +172,31 @@ class Creator:
             for one, record_id in ids.items()
         ]
         answers = await self._session.marketo.sync_people(rows, action="updateOnly", lookup_field="id")
-        outcomes, done = [], []
+        outcomes, done, waiting = [], [], []
         for (one, record_id), answer in zip(ids.items(), answers, strict=True):
             linked = answer.status == "updated"
-            outcomes.append(self._outcome(one, record_id, people[one], linked=linked))
-            if linked or answer.code == "1004":
+            outcomes.append(self._outcome(record_id, people[one], bodies[one], linked=linked))
+            if linked and bodies[one].left_out:
+                waiting.append(Waiting(record_id, one, bodies[one].left_out))
+            if linked or answer.code == NOBODY:
                 done.append(one)
             else:
                 refused[one] = _not_linked(record_id, answer)
+        await self._session.store.inbox.wait(self._session.name, self._name, waiting)
         await self._land(outcomes=outcomes, done=done, well=[_name(one) for one in done], counts={"created": len(done)})
 
-    def _outcome(self, person_id: int, record_id: str, person: dict[str, Any], *, linked: bool) -> Outcome:
+    def _outcome(self, record_id: str, person: dict[str, Any], body: Body, *, linked: bool) -> Outcome:
         """What Marketo holds of the new record: the rest comes with its first change from Dynamics. A person who could
         not be linked has a tombstone, so that the record does not make another one."""
         marks = {name: self._fields.mark(name, person.get(name)) for name in self._fields.two_way}
+        marks |= dict.fromkeys(body.left_out, fingerprints([None]))
         marks |= {PERSON_KEY: fingerprints([record_id]), "msType": fingerprints([TYPES[self._name]])}
         empty = fingerprints([None])
         return Outcome(
             record_id=record_id,
             status="synced" if linked else "gone",
             in_marketo=linked,
-            marketo_id=person_id,
+            marketo_id=int(person["id"]),
             field_set=self._field_set,
             fingerprints=b"".join(marks.get(name, empty) for name in self._fields.names),
             waiting_owner=None,
