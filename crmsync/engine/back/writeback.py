@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from crmsync.dynamics.schema import Attribute
 from crmsync.dynamics.write_batch import ANY_VERSION, Write
 from crmsync.engine.back.decide import Decision, decide
 from crmsync.engine.back.fields import Ledger, PersonFields
@@ -161,6 +162,7 @@ class WriteBack:
 
     async def _to_dynamics(self, works: Sequence[Work]) -> None:
         again = await self._send(works)
+        again = [work for work in again if work.body]
         if again:
             await self._send(again)
 
@@ -174,7 +176,7 @@ class WriteBack:
         for work, error in zip(works, outcomes, strict=True):
             if error is None:
                 self._written(work)
-            elif error.code == SECURED and self._without_secured(work):
+            elif error.code == SECURED and self._without_secured(work, error.message):
                 again.append(work)
             elif isinstance(error, FeatureMissing) and error.code == NO_ETAGS and work.etag != ANY_VERSION:
                 work.etag = ANY_VERSION
@@ -193,9 +195,14 @@ class WriteBack:
                 work.ledger[decision.field] = self._fields.mark_of(decision.field, back)
                 work.settled.add(decision.field)
 
-    def _without_secured(self, work: Work) -> bool:
-        """Leave out secured columns, and tell it; False when there is none, or nothing would be left."""
+    def _without_secured(self, work: Work, message: str) -> bool:
+        """Leave out secured columns, and tell it; False when none can be told from the others.
+
+        One that was secured after the schema was read is known by its name in the refusal.
+        """
         secured = [name for name in work.sent if self._fields.attribute(name).is_secured]
+        if not secured:
+            secured = [name for name in work.sent if _is_named(self._fields.attribute(name), message)]
         for name in secured:
             column = self._fields.attribute(name).logical_name
             del work.body[column]
@@ -204,7 +211,7 @@ class WriteBack:
             note = f"{self._name}.{column} is secured: what is changed in Marketo's '{name}' stays there"
             if note not in self.notes:
                 self.notes.append(note)
-        return bool(secured and work.body)
+        return bool(secured)
 
     async def _land_dynamics(self, works: Sequence[Work]) -> None:
         landing = Landing()
@@ -316,3 +323,9 @@ class WriteBack:
             remedy=error.remedy,
             next_attempt=self._session.clock() + timedelta(hours=min(24, 2**attempts)),
         )
+
+
+def _is_named(attribute: Attribute, message: str) -> bool:
+    """Whether a refusal names this column, by its name or its label: "... to a Mobile Phone secured field ..."."""
+    names = (attribute.logical_name, attribute.schema_name, attribute.display_name)
+    return any(said in message for name in names if name for said in (f"a {name} secured", f"'{name}'", f'"{name}"'))
