@@ -110,10 +110,9 @@ async def test_a_tenant_that_is_not_due_is_not_even_looked_at(worlds: Worlds) ->
 
 
 async def test_a_broken_tenant_fails_alone_is_told_of_and_does_not_delay_the_others(worlds: Worlds) -> None:
-    secrets = worlds["contoso"].ready.tenants_folder / ".env"
-    secrets.write_text(
-        secrets.read_text().replace("CONTOSO_DYNAMICS_CLIENT_SECRET='", "CONTOSO_DYNAMICS_CLIENT_SECRET='x")
-    )
+    contoso = worlds["contoso"]
+    app = {"tenant": "contoso", "client_id": contoso.facts["dynamics"]["client_id"], "secret_expired": True}
+    await contoso.post("apps", app)
     lead = await new_lead(worlds["litware"])
 
     report = await sync_fleet(options=ONCE)
