@@ -16,18 +16,12 @@ from xxhash import xxh3_64_digest
 
 WIDTH = 6
 _EMPTY = bytes(WIDTH)
+_NOT_TEXT = 1
 
 
 def fingerprints(values: Iterable[Any]) -> bytes:
-    """The fingerprints of these values, one after the other."""
-    return b"".join(
-        [
-            _EMPTY
-            if value is None or value == ""
-            else xxh3_64_digest(value.encode() if type(value) is str else orjson.dumps(value))[:WIDTH]
-            for value in values
-        ]
-    )
+    """The fingerprints of these values, one after the other; the number 3 and the text "3" have different ones."""
+    return b"".join([_EMPTY if value is None or value == "" else _digest(value)[:WIDTH] for value in values])
 
 
 def changed(old_names: Sequence[str], old: bytes, new_names: Sequence[str], new: bytes) -> bool:
@@ -36,3 +30,7 @@ def changed(old_names: Sequence[str], old: bytes, new_names: Sequence[str], new:
         return old != new
     before = {name: old[at * WIDTH : (at + 1) * WIDTH] for at, name in enumerate(old_names)}
     return any(before.get(name, _EMPTY) != new[at * WIDTH : (at + 1) * WIDTH] for at, name in enumerate(new_names))
+
+
+def _digest(value: Any) -> bytes:
+    return xxh3_64_digest(value.encode()) if type(value) is str else xxh3_64_digest(orjson.dumps(value), _NOT_TEXT)

@@ -48,5 +48,10 @@ def test_a_new_field_is_a_change_only_for_records_with_a_value_in_it() -> None:
     assert changed(*before, *of({"nickname": "Buddy", "email": "ann@example.com"}))
 
 
+def test_a_number_and_the_same_number_as_text_are_different_values() -> None:
+    """A field whose type was changed in Dynamics is written anew."""
+    assert changed(*of({"rating": 3}), *of({"rating": "3"}))
+
+
 def test_the_order_of_the_fields_does_not_matter() -> None:
     assert not changed(*of({"a": 1, "b": 2}), *of({"b": 2, "a": 1}))
