@@ -121,10 +121,10 @@ class Fleet:
         """One cycle: the look, and a task for the rest if there is any."""
         file = self._files[tenant][1]
         assert file is not None  # only tenants with a good file become due
-        session = await self._pool.session(file)
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(stopping(session))
             async with self._looking:
+                session = await self._pool.session(file)
+                await stack.enter_async_context(stopping(session))
                 found = await self._look(session, stack)
             if isinstance(found, SyncReport):
                 return found

@@ -86,11 +86,15 @@ class DataPath:
         page = self._pages.pop(name, None)
         try:
             if not checkpoint.read_done:
-                await lane.first_read(checkpoint)
+                checkpoint = await lane.first_read(checkpoint)
             else:
-                await lane.changes(checkpoint, page)
-            if ids := await due_again(self._session, name):
+                checkpoint = await lane.changes(checkpoint, page)
+            written = await self._session.store.records.parents_written(self._session.name)
+            if ids := await due_again(self._session, checkpoint, written):
                 await lane.again(ids, checkpoint.read_number)
+            if checkpoint.parents_met != written:
+                met = checkpoint.model_copy(update={"parents_met": written})
+                await self._session.store.checkpoints.put(self._session.name, met)
         finally:
             self.counts[name] = self.counts.get(name, Counts()) + lane.counts
             self.notes += lane.notes
@@ -192,10 +196,16 @@ async def selection_digests(session: Session) -> dict[str, str]:
     return kept[1]
 
 
-async def due_again(session: Session, name: str) -> list[str]:
-    """Records of this entity to be carried though they did not change: a retry is due, or an owner or company came."""
-    store, tenant = session.store, session.name
-    return sorted({*await store.errors.due(tenant, name), *await store.records.relinkable(tenant, name)})
+async def due_again(session: Session, checkpoint: Checkpoint, parents_written: int) -> list[str]:
+    """Records of this entity to be carried though they did not change: a retry is due, or an owner or company came.
+
+    Very many may wait for a parent that never comes, so they are looked through only after parents were written.
+    """
+    store, tenant, name = session.store, session.name, checkpoint.entity
+    due = set(await store.errors.due(tenant, name))
+    if checkpoint.parents_met != parents_written:
+        due.update(await store.records.relinkable(tenant, name))
+    return sorted(due)
 
 
 def selection_digest(schema: DynamicsSchema, selection: Selection, name: str) -> str:

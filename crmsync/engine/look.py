@@ -41,18 +41,19 @@ async def look(session: Session) -> Look:
     began = session.clock()
     checkpoints = await _with_delta_link(session)
     pages = await _first_pages(session, checkpoints)
-    idle = (
-        len(pages) == len(ENTITIES)
-        and all(page.is_idle for page in pages.values())
-        and not await session.store.records.flights(session.name)
-        and not [name for name in ENTITIES if await due_again(session, name)]
-    )
+    if len(pages) < len(ENTITIES) or not all(page.is_idle for page in pages.values()):
+        return Look(began, False, pages)
+    written = await session.store.records.parents_written(session.name)
+    if await session.store.records.flights(session.name):
+        return Look(began, False, pages)
+    for checkpoint in checkpoints.values():
+        if await due_again(session, checkpoint, written):
+            return Look(began, False, pages)
     moved = [
-        checkpoint.model_copy(update={"delta_link": pages[name].delta_link or checkpoint.delta_link})
-        for name, checkpoint in checkpoints.items()
-        if name in pages
+        one.model_copy(update={"delta_link": pages[name].delta_link or one.delta_link, "parents_met": written})
+        for name, one in checkpoints.items()
     ]
-    return Look(began, idle, pages, tuple(moved))
+    return Look(began, True, pages, tuple(moved))
 
 
 async def _with_delta_link(session: Session) -> dict[str, Checkpoint]:

@@ -18,7 +18,8 @@ class Checkpoint(BaseModel):
 
     While a first read is under way (``read_done`` false) ``next_link`` is its next page, or None before the first one.
     After it ``delta_link`` is where the changes since then are. A first read that is done again for another selection
-    has a higher ``read_number``; records that such a read does not meet have vanished.
+    has a higher ``read_number``; records that such a read does not meet have vanished. ``parents_met`` tells up to
+    which write of owners and companies the records that wait for one were looked through.
     """
 
     entity: str
@@ -30,6 +31,7 @@ class Checkpoint(BaseModel):
     records_expected: int | None = None
     next_link: str | None = None
     delta_link: str | None = None
+    parents_met: int | None = None
     moved_at: datetime | None = None
 
 

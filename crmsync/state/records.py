@@ -22,6 +22,9 @@ from crmsync.state.syncerrors import SyncError, forget_errors, keep_errors
 from crmsync.state.tables import counters, field_sets, in_flight, records
 
 RecordStatus = Literal["synced", "filtered", "failed", "deleted", "unknown"]
+PARENTS = ("systemuser", "account")
+"""The entities that records wait for before they can be linked."""
+
 COUNTERS = ("read", "filtered", "unchanged", "created", "updated", "deleted", "failed")
 
 
@@ -238,6 +241,14 @@ class RecordStore:
                     )
                     found.update(await connection.scalars(query))
         return sorted(found)
+
+    async def parents_written(self, tenant: str) -> int:
+        """How often owners and companies were written so far: as long as it is the same, none has come to Marketo."""
+        query = sa.select(sa.func.coalesce(sa.func.sum(counters.c.created + counters.c.updated), 0)).where(
+            counters.c.tenant == tenant, counters.c.entity.in_(PARENTS)
+        )
+        async with self._engine.connect() as connection:
+            return int((await connection.execute(query)).scalar_one())
 
     async def count(self, tenant: str, entity: str, counts: dict[str, int]) -> None:
         """Add to the counters of an entity."""

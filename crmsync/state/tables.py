@@ -126,6 +126,7 @@ checkpoints = sa.Table(
     sa.Column("records_expected", sa.BigInteger),
     sa.Column("next_link", sa.Text),
     sa.Column("delta_link", sa.Text),
+    sa.Column("parents_met", sa.BigInteger),
     sa.Column("moved_at", UtcTime, nullable=False),
 )
 
