@@ -177,14 +177,23 @@ class DynamicsClient:
         return await rows.record_counts(self._channel, logical_names)
 
     def changes(
-        self, entity: Entity, select: Sequence[str], *, link: str | None = None, page_size: int = 5000
+        self,
+        entity: Entity,
+        select: Sequence[str],
+        *,
+        link: str | None = None,
+        page_size: int = 5000,
+        lookup_types: bool = False,
     ) -> AsyncGenerator[ChangePage, None]:
-        """Pages of changes from ``link`` (a next or delta link), or of everything when it is None.
+        """Pages of changes from ``link`` (a next or delta link), or of everything when it is None. With
+        ``lookup_types`` rows tell what their lookups lead to (``crmsync.dynamics.rows.lookup``).
 
         Raises ``ChangeTrackingExpired`` when a new first read is needed, ``ColumnMissing`` when a selected column is
         gone, ``ChangeTrackingOff`` when the entity is not tracked.
         """
-        return tracking.changes(self._channel, entity, select, link=link, page_size=page_size)
+        return tracking.changes(
+            self._channel, entity, select, link=link, page_size=page_size, lookup_types=lookup_types
+        )
 
     def read(
         self,
@@ -194,13 +203,24 @@ class DynamicsClient:
         filter: str | None = None,
         orderby: str | None = None,
         page_size: int = 5000,
+        lookup_types: bool = False,
     ) -> AsyncGenerator[list[dict[str, Any]], None]:
         """Pages of an ordinary read."""
-        return rows.read(self._channel, entity, select, filter=filter, orderby=orderby, page_size=page_size)
+        return rows.read(
+            self._channel,
+            entity,
+            select,
+            filter=filter,
+            orderby=orderby,
+            page_size=page_size,
+            lookup_types=lookup_types,
+        )
 
-    async def read_by_ids(self, entity: Entity, select: Sequence[str], ids: Sequence[str]) -> list[dict[str, Any]]:
+    async def read_by_ids(
+        self, entity: Entity, select: Sequence[str], ids: Sequence[str], *, lookup_types: bool = False
+    ) -> list[dict[str, Any]]:
         """The records of these ids that exist, in no particular order."""
-        return await rows.read_by_ids(self._channel, entity, select, ids)
+        return await rows.read_by_ids(self._channel, entity, select, ids, lookup_types=lookup_types)
 
     async def create(self, entity_set: str, record: dict[str, Any]) -> str:
         """Create a record and return its id (lower case)."""

@@ -16,6 +16,7 @@ from typing import Any
 
 from crmsync.dynamics.channel import Channel, url
 from crmsync.dynamics.errors import server_time
+from crmsync.dynamics.rows import preferring
 from crmsync.dynamics.schema import Entity
 from crmsync.errors import ChangeTrackingExpired, RequestRefused
 
@@ -38,11 +39,17 @@ class ChangePage:
 
 
 async def changes(
-    channel: Channel, entity: Entity, select: Sequence[str], *, link: str | None, page_size: int
+    channel: Channel,
+    entity: Entity,
+    select: Sequence[str],
+    *,
+    link: str | None,
+    page_size: int,
+    lookup_types: bool = False,
 ) -> AsyncGenerator[ChangePage, None]:
     """Pages from ``link`` (None: a first read) until one has no next link."""
     path: str | None = link or url(entity.entity_set_name, select=",".join(select))
-    prefer = {"Prefer": f"odata.track-changes,odata.maxpagesize={page_size}"}
+    prefer = preferring(f"odata.track-changes,odata.maxpagesize={page_size}", lookup_types=lookup_types)
     while path is not None:
         try:
             answer = await channel.send("GET", path, entity=entity.logical_name, headers=prefer)

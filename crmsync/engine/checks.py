@@ -31,16 +31,19 @@ from crmsync.errors import (
     PermissionMissing,
     QuotaExhausted,
 )
+from crmsync.marketo.calls import READ_WRITE_OPPORTUNITY
 from crmsync.marketo.client import MarketoClient
 from crmsync.marketo.quota import next_midnight
 from crmsync.secrets import SecretStore
-from crmsync.tenants import ENTITIES, Tenant
+from crmsync.tenants import OPTIONAL, Tenant
 
 READ_PRIVILEGES = {
     "systemuser": "prvReadUser",
     "account": "prvReadAccount",
     "lead": "prvReadLead",
     "contact": "prvReadContact",
+    "opportunity": "prvReadOpportunity",
+    "connection": "prvReadConnection",
 }
 
 SIGN_IN = "Entra sign-in"
@@ -102,7 +105,7 @@ def dynamics_checks(look: _Look) -> list[Check]:
         Check("Organization", "This is the organization that will be synced.", look.organization, ANSWERS),
         Check("Sync user", "The user that reads is the one that the tenant file means.", look.sync_user, ANSWERS),
     ]
-    for entity in ENTITIES:
+    for entity in look.tenant.entities:
         may_read = f"Privilege to read {entity}"
         checks += [
             Check(may_read, f"Every {entity} of the organization can be read.", look.privilege(entity), ANSWERS),
@@ -211,7 +214,7 @@ class _Look:
             raise PermissionMissing(
                 f"{name} reaches {_REACH[depth]} only" if depth else f"{name} is missing",
                 remedy=f"Give the application user's security role '{name}' at organization level (Power Platform "
-                "admin center > Settings > Security roles; the full green circle).",
+                "admin center > Settings > Security roles; the full green circle)." + _or_without(entity),
             )
 
         return look
@@ -224,7 +227,7 @@ class _Look:
                 raise ChangeTrackingOff(
                     f"Change tracking is not enabled for {entity}",
                     remedy=f"Enable it: make.powerapps.com > Tables > {table} > Properties > Advanced options > "
-                    "Track changes; then publish.",
+                    "Track changes; then publish." + _or_without(entity),
                 )
             # The first page of a first read is the proof: it is what the sync does, and it changes nothing.
             pages = self.dynamics.changes(definition, [definition.primary_id], page_size=1)
@@ -251,6 +254,8 @@ class _Look:
 
     async def permissions(self) -> str:
         found = await self.marketo.permissions()
+        if "opportunity" not in self.tenant.entities:
+            found.pop(READ_WRITE_OPPORTUNITY, None)
         missing = [name for name, given in found.items() if not given]
         if missing:
             names = ", ".join(missing)
@@ -278,3 +283,10 @@ class _Look:
 
 
 _REACH = {"Basic": "the user's own records", "Local": "its business unit", "Deep": "its business unit and those below"}
+
+
+def _or_without(entity: str) -> str:
+    """The other way out, for an entity that the rest does without."""
+    if entity not in OPTIONAL:
+        return ""
+    return f" Or leave {entity} out ('entities' in the tenant file): until then the sync goes on without it."

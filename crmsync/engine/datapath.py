@@ -9,22 +9,43 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Awaitable, Callable, Sequence
 
 from crmsync.dynamics.schema import DynamicsSchema, Entity
+from crmsync.engine.connections import ConnectionLane
+from crmsync.engine.destination import ROLE
 from crmsync.engine.lane import Lane
+from crmsync.engine.links import Links
 from crmsync.engine.report import Counts, ProgressListener
+from crmsync.engine.roles import Roles
 from crmsync.engine.session import Session
 from crmsync.engine.settle import settle_all
 from crmsync.engine.setup import keep_snapshot, park_vanished, saved_selection, snapshots
 from crmsync.engine.tempo import Tempo
-from crmsync.errors import ChangeTrackingExpired, ColumnMissing, StateMismatch
+from crmsync.errors import (
+    ChangeTrackingExpired,
+    ChangeTrackingOff,
+    ColumnMissing,
+    CrmsyncError,
+    EntityMissing,
+    FeatureMissing,
+    PermissionMissing,
+    StateMismatch,
+)
 from crmsync.fields.model import Selection
 from crmsync.state.checkpoints import Checkpoint
+from crmsync.tenants import ENTITIES, OPTIONAL, EntityName
 
 log = logging.getLogger("crmsync.engine")
 
 STARTS = 4
 """How often an entity is taken up anew in one run, when column after column turns out to be gone."""
+
+REMOVED_AT_ONCE = 1200
+READ_AGAIN_AT_ONCE = 1000
+
+LEAVE_OUT = (ChangeTrackingOff, EntityMissing, FeatureMissing, PermissionMissing)
+"""Why an entity that the rest does without is left out of a run; the next run tries again."""
 
 
 class DataPath:
@@ -46,6 +67,12 @@ class DataPath:
         self._listener = listener
         self.counts: dict[str, Counts] = {}
         self.notes: list[str] = []
+        self.left_out: dict[str, str] = {}
+        self._parents: dict[str, Lane] = {}
+        self._links = Links(session, bring=self._bring)
+        for name in ENTITIES:
+            if (reason := self._why_not(name)) is not None:
+                self.left_out[name] = reason
 
     @classmethod
     async def open(cls, session: Session, listener: ProgressListener | None) -> DataPath:
@@ -60,13 +87,111 @@ class DataPath:
         row = await session.store.tenants.get(session.name)
         return cls(session, schema, selection, key_is_fresh=row.key_is_fresh, listener=listener)
 
+    @property
+    def entities(self) -> list[EntityName]:
+        """The entities that are carried, in order."""
+        return [name for name in ENTITIES if name not in self.left_out]
+
+    def _why_not(self, name: EntityName) -> str | None:
+        """Why this entity is not carried, or None when it is."""
+        if name not in self._session.tenant.entities:
+            return "left out by the tenant file"
+        needs = "opportunity" if name == "connection" else name
+        if needs in self._selection.left_out:
+            return self._selection.left_out[needs]
+        if name not in self._schema.entities:
+            return "the organization does not have or show it; resync takes it up when it does"
+        if needs not in self._selection.mappings:
+            return "its fields were never selected; resync takes it up"
+        return None
+
     async def needs_first_read(self, name: str) -> bool:
         """Whether this entity was never read to the end with the fields that are selected now."""
         checkpoint = await self._session.store.checkpoints.get(self._session.name, name)
         return checkpoint is None or not checkpoint.read_done or checkpoint.selection_digest != self._digest(name)
 
+    async def is_unfinished(self) -> bool:
+        """Whether a run was killed after it had read everything, before what is left for its end was done."""
+        return bool(await self._session.store.pending.counts(self._session.name))
+
     async def carry(self, name: str) -> None:
-        """Carry one entity: its first read where that is needed, else what changed; then what is due again."""
+        """Carry one entity: its first read where that is needed, else what changed; then what is due again.
+
+        An optional entity that cannot be read or written is left out, which is told; the others go on.
+        """
+        if name in self.left_out:
+            return
+        try:
+            await self._carry_with_patience(name)
+        except LEAVE_OUT as error:
+            if name not in OPTIONAL:
+                raise
+            self._leave_out(name, error)
+
+    async def finish(self) -> None:
+        """After all entities were carried: opportunity roles, then deletions in the opposite order of creation."""
+        pending = await self._session.store.pending.counts(self._session.name)
+        failed = await self._session.store.errors.retries(self._session.name)
+        if ("opportunity", "roles") in pending or ROLE in failed:
+            await self._carry_roles()
+        for name in reversed(self.entities):
+            if (name, "delete") in pending:
+                await self._remove(name)
+        for parent, lane in self._parents.items():
+            self.counts[parent] = self.counts.get(parent, Counts()) + lane.counts
+        self._parents.clear()
+        self.notes += self._links.notes
+
+    async def _carry_roles(self) -> None:
+        roles = Roles(self._session, self._links)
+        try:
+            await roles.carry()
+        except LEAVE_OUT as error:
+            self._leave_out(ROLE, error)
+        finally:
+            self.counts[ROLE] = self.counts.get(ROLE, Counts()) + roles.counts
+
+    async def _remove(self, name: str) -> None:
+        store, tenant = self._session.store, self._session.name
+        checkpoint = await self._checkpoint(name)
+        lane = await self._open(name, _nobody)
+        try:
+            while ids := await store.pending.first(tenant, name, "delete", limit=REMOVED_AT_ONCE):
+                await lane.remove(ids, checkpoint.read_number)
+        except LEAVE_OUT as error:
+            if name not in OPTIONAL:
+                raise
+            self._leave_out(name, error)
+        finally:
+            self.counts[name] = self.counts.get(name, Counts()) + lane.counts
+
+    def _leave_out(self, name: str, error: CrmsyncError) -> None:
+        self.left_out[name] = error.message
+        self.notes.append(f"{name} is left out: {error.message}")
+        log.warning("%s: %s is left out: %s", self._session.name, name, error)
+
+    async def _bring(self, name: str, ids: Sequence[str]) -> None:
+        """Read and write these parents now: a record that is being planned names them."""
+        if name not in self.entities:
+            return
+        if name not in self._parents:
+            self._parents[name] = await self._open(name, _nobody)
+        checkpoint = await self._checkpoint(name)
+        await self._parents[name].again(ids, checkpoint.read_number, needed=True)
+
+    async def _open(self, name: str, moved: Callable[[Checkpoint], Awaitable[None]]) -> Lane:
+        lane = Lane(
+            self._session,
+            self._schema.entities[name],
+            self._selection,
+            key_is_fresh=self._key_is_fresh,
+            links=self._links,
+            moved=moved,
+        )
+        await lane.open()
+        return lane
+
+    async def _carry_with_patience(self, name: str) -> None:
         for start in range(STARTS):
             try:
                 return await self._carry(name)
@@ -79,14 +204,12 @@ class DataPath:
     async def _carry(self, name: str) -> None:
         checkpoint = await self._checkpoint(name)
         tempo = Tempo(self._session.name, checkpoint, self._listener, self._session.clock)
-        lane = Lane(
-            self._session,
-            self._schema.entities[name],
-            self._selection,
-            key_is_fresh=self._key_is_fresh,
-            moved=tempo.moved,
-        )
-        await lane.open()
+        lane: Lane | ConnectionLane
+        if name == "connection":
+            entity = self._schema.entities[name]
+            lane = ConnectionLane(self._session, entity, self._selection, moved=tempo.moved)
+        else:
+            lane = await self._open(name, tempo.moved)
         try:
             if not checkpoint.read_done:
                 await lane.first_read(checkpoint)
@@ -97,11 +220,14 @@ class DataPath:
             self.counts[name] = self.counts.get(name, Counts()) + lane.counts
             self.notes += lane.notes
 
-    async def _carry_again(self, name: str, lane: Lane, read_number: int) -> None:
+    async def _carry_again(self, name: str, lane: Lane | ConnectionLane, read_number: int) -> None:
         store, tenant = self._session.store, self._session.name
         ids = {*await store.errors.due(tenant, name), *await store.records.relinkable(tenant, name)}
         if ids:
             await lane.again(sorted(ids), read_number)
+        while some := await store.pending.first(tenant, name, "again", limit=READ_AGAIN_AT_ONCE):
+            await lane.again(some, read_number, force=False)
+            await store.pending.done(tenant, name, "again", some)
 
     async def _checkpoint(self, name: str) -> Checkpoint:
         store, tenant, digest = self._session.store, self._session.name, self._digest(name)
@@ -131,7 +257,7 @@ class DataPath:
             raise change
         self._schema = self._schema.with_entities([entity])
         await keep_snapshot(self._session, "dynamics", self._schema)
-        mapped = {mapping.attribute for mapping in self._selection.mappings[name] if mapping.attribute}
+        mapped = {mapping.attribute for mapping in self._selection.mappings.get(name, ()) if mapping.attribute}
         gone = mapped - entity.attributes.keys()
         self._selection = self._selection.without(name, gone)
         parked = await park_vanished(self._session)
@@ -149,9 +275,14 @@ class DataPath:
 
     def _digest(self, name: str) -> str:
         columns = self._selection.select(self._schema.entities[name])
-        mappings = [mapping.model_dump_json() for mapping in self._selection.mappings[name]]
-        text = "\n".join([*columns, *mappings])
+        mappings = [mapping.model_dump_json() for mapping in self._selection.mappings.get(name, ())]
+        scope = [self._session.tenant.accounts] if name == "account" and self._session.tenant.accounts != "all" else []
+        text = "\n".join([*columns, *mappings, *scope])
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+async def _nobody(_: Checkpoint) -> None:
+    """Nobody follows a lane that was opened for single records."""
 
 
 def _without(entity: Entity, column: str | None) -> Entity:

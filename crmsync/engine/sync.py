@@ -30,7 +30,6 @@ from crmsync.errors import (
 )
 from crmsync.state.lifecycle import TenantState
 from crmsync.state.tenantstore import TenantRow
-from crmsync.tenants import ENTITIES
 
 log = logging.getLogger("crmsync.engine")
 
@@ -62,8 +61,8 @@ async def first_sync(session: Session, progress: ProgressListener | None = None)
             raise _not_enabled(session, row)
         async with stopping(session):
             path = await DataPath.open(session, progress)
-            waiting = [name for name in ENTITIES if await path.needs_first_read(name)]
-            if waiting:
+            waiting = [name for name in path.entities if await path.needs_first_read(name)]
+            if waiting or await path.is_unfinished():
                 report = await carry_all(session, "first sync", path, waiting)
             else:
                 report = skipped(session, "first sync", "the first sync is done already")
@@ -90,7 +89,7 @@ async def cycle(session: Session, progress: ProgressListener | None = None, *, f
     await ensure_bound(session)
     async with session.lease(), stopping(session):
         path = await DataPath.open(session, progress)
-        return await carry_all(session, "cycle", path, ENTITIES)
+        return await carry_all(session, "cycle", path, path.entities)
 
 
 async def carry_all(session: Session, kind: Kind, path: DataPath, names: Sequence[str]) -> SyncReport:
@@ -100,6 +99,7 @@ async def carry_all(session: Session, kind: Kind, path: DataPath, names: Sequenc
     try:
         for name in names:
             await path.carry(name)
+        await path.finish()
     except BaseException as failure:
         path.notes.append(failure.message if isinstance(failure, CrmsyncError) else type(failure).__name__)
         report = await _report(session, kind, path, began)
@@ -142,6 +142,7 @@ async def _report(session: Session, kind: Kind, path: DataPath, began: datetime)
         parked=[ParkedField(**one.model_dump(exclude={"reviewed_at"})) for one in parked if one.reviewed_at is None],
         open_errors=sum((await session.store.errors.counts(session.name)).values()),
         notes=path.notes,
+        left_out=path.left_out,
     )
 
 

@@ -17,7 +17,9 @@ LINES = [
     "Entra sign-in", "Organization answers", "Organization", "Sync user",
     "Privilege to read systemuser", "Change tracking of systemuser", "Privilege to read account",
     "Change tracking of account", "Privilege to read lead", "Change tracking of lead", "Privilege to read contact",
-    "Change tracking of contact", "Marketo sign-in", "Marketo permissions", "Native sync is off", "Quota left today",
+    "Change tracking of contact", "Privilege to read opportunity", "Change tracking of opportunity",
+    "Privilege to read connection", "Change tracking of connection",
+    "Marketo sign-in", "Marketo permissions", "Native sync is off", "Quota left today",
 ]  # fmt: skip
 
 
@@ -31,7 +33,8 @@ class World:
     def __init__(self):
         self.wrong = {}
         self.privileges = {"prvReadUser": "Global", "prvReadAccount": "Global", "prvReadLead": "Global",
-                           "prvReadContact": "Global"}  # fmt: skip
+                           "prvReadContact": "Global", "prvReadOpportunity": "Global",
+                           "prvReadConnection": "Global"}  # fmt: skip
         self.tracked = dict.fromkeys(ENTITIES, True)
         self.requests = []
 
@@ -84,13 +87,13 @@ def world():
     return World()
 
 
-def tenant(folder, **dynamics):
+def tenant(folder, entities=ENTITIES, **dynamics):
     connection = {
         "organization_url": "https://contoso.test", "entra_tenant_id": "t", "client_id": "app-1",
         "client_secret": {"env": "ENTRA"}, "authority": "https://login.test", **dynamics,
     }  # fmt: skip
     marketo = {"base_url": "https://marketo.test", "client_id": "m-1", "client_secret": {"env": "MARKETO"}}
-    data = {"tenant": "contoso", "dynamics": connection, "marketo": marketo, "folder": folder}
+    data = {"tenant": "contoso", "dynamics": connection, "marketo": marketo, "folder": folder, "entities": entities}
     return Tenant.model_validate(data)
 
 
@@ -145,9 +148,9 @@ async def test_a_missing_secret_is_a_red_line_on_its_side_only(check):
     assert red(lines) == ["Entra sign-in"]
     assert "environment variable ENTRA holds no secret" in lines["Entra sign-in"].found
     assert lines["Entra sign-in"].remedy
-    assert {lines[name].status for name in LINES[1:12]} == {"not run"}
+    assert {lines[name].status for name in LINES[1:16]} == {"not run"}
     assert lines["Organization"].found == "waits for 'Organization answers'"
-    assert {lines[name].status for name in LINES[12:]} == {"green"}
+    assert {lines[name].status for name in LINES[16:]} == {"green"}
 
 
 async def test_a_wrong_secret(check, world):
@@ -192,6 +195,19 @@ async def test_a_privilege_that_does_not_reach_the_whole_organization(check, wor
     assert lines["Change tracking of contact"].status == "green"
 
 
+async def test_what_the_rest_does_without_can_be_left_out(check, world):
+    del world.privileges["prvReadConnection"]
+    lines = await check()
+
+    assert red(lines) == ["Privilege to read connection"]
+    assert "leave connection out ('entities' in the tenant file)" in lines["Privilege to read connection"].remedy
+
+    lines = await check(entities=("systemuser", "account", "lead", "contact"))
+
+    assert red(lines) == []
+    assert "Privilege to read connection" not in lines
+
+
 async def test_change_tracking_off(check, world):
     world.tracked["account"] = False
     lines = await check()
@@ -212,7 +228,7 @@ async def test_marketo_refuses_the_client(check, world):
 
     assert red(lines) == ["Marketo sign-in"]
     assert lines["Marketo sign-in"].remedy
-    assert [lines[name].status for name in LINES[13:]] == ["not run"] * 3
+    assert [lines[name].status for name in LINES[17:]] == ["not run"] * 3
 
 
 async def test_a_missing_marketo_permission(check, world):
