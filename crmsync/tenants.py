@@ -18,9 +18,14 @@ from crmsync.errors import TenantFileWrong
 from crmsync.secrets import SecretSource
 
 TENANT_PATTERN = r"^[a-z0-9-]{1,40}$"
-EntityName = Literal["systemuser", "account", "contact", "lead"]
-ENTITIES: tuple[EntityName, ...] = ("systemuser", "account", "lead", "contact")
-"""The entities that are synced, in the white paper's order: owners and companies before the people that name them."""
+EntityName = Literal["systemuser", "account", "contact", "lead", "opportunity", "connection"]
+MappedName = Literal["systemuser", "account", "contact", "lead", "opportunity"]
+ENTITIES: tuple[EntityName, ...] = ("systemuser", "account", "lead", "contact", "opportunity", "connection")
+"""The entities that are synced, in the white paper's order: owners and companies before the people that name them,
+people before the opportunities that they take part in; connections say as what."""
+
+OPTIONAL: tuple[EntityName, ...] = ("opportunity", "connection")
+"""Entities that the rest does without, where the organization or the subscription does not have or show them."""
 
 _MUNCHKIN = re.compile(r"^(\d{3}-[A-Za-z]{3}-\d{3})\.")
 
@@ -96,9 +101,9 @@ class FieldChoice(_Strict):
     """
 
     custom: Literal["all", "none"] = "all"
-    include: dict[EntityName, tuple[str, ...]] = {}
-    exclude: dict[EntityName, tuple[str, ...]] = {}
-    rename: dict[EntityName, dict[str, str]] = {}
+    include: dict[MappedName, tuple[str, ...]] = {}
+    exclude: dict[MappedName, tuple[str, ...]] = {}
+    rename: dict[MappedName, dict[str, str]] = {}
 
 
 class Smtp(_Strict):
@@ -129,17 +134,31 @@ class Quota(_Strict):
 
 
 class Tenant(_Strict):
-    """One tenant, as its file says. ``folder`` is where the file lies: relative paths in it start there."""
+    """One tenant, as its file says. ``folder`` is where the file lies: relative paths in it start there.
+
+    ``entities`` leaves some out. ``accounts`` says which ones come to Marketo: all, or those that a synced contact
+    belongs to; an account that has come stays.
+    """
 
     tenant: Annotated[str, Field(pattern=TENANT_PATTERN)]
     dynamics: DynamicsConnection
     marketo: MarketoConnection
+    entities: tuple[EntityName, ...] = ENTITIES
+    accounts: Literal["all", "with_synced_people"] = "all"
     fields: FieldChoice = FieldChoice()
     notifications: Notifications = Notifications()
     quota: Quota = Quota()
     interval_minutes: Annotated[int, Field(ge=1, le=1440)] = 5
     ca_file: Path | None = None
     folder: Path = Path()
+
+    @field_validator("entities")
+    @classmethod
+    def _in_order(cls, names: tuple[EntityName, ...]) -> tuple[EntityName, ...]:
+        """In the order in which they are synced, each once."""
+        if not {"lead", "contact"} & set(names):
+            raise ValueError("name lead or contact at least: without people there is nothing to sync")
+        return tuple(name for name in ENTITIES if name in names)
 
     @property
     def ca_path(self) -> Path | None:

@@ -94,6 +94,7 @@ async def _reported(report: SyncReport) -> SyncReport:
         text = section(f"{report.kind.capitalize()} in {duration(report.seconds)}", table(head, rows))
         parked = [(field.entity, field.attribute, field.marketo_field, field.reason) for field in report.parked]
         text += section("Parked fields", table(("Entity", "Column", "Marketo field", "Why"), parked))
+        text += section("Not synced", table(("Entity", "Why"), list(report.left_out.items())))
         text += section("Notes", "\n".join(f"- {note}" for note in report.notes))
         await show(report.tenant, "summary", text)
     say(summary(report))

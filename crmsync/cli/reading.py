@@ -138,6 +138,8 @@ def _show_status(console: Console, one: dict[str, Any]) -> None:
             console.print(f"  {name.replace('_', ' ')}: {one[name]}", markup=False)
     if (run := one["last_run"]) is not None:
         console.print(f"  last run: {run['kind']}, {run['outcome']}, began {run['started_at']}", markup=False)
+    for entity, why in one["left_out"].items():
+        console.print(f"  not synced: {entity}: {why}", style="yellow", markup=False)
     for kind in ("parked_fields", "reviewed_fields"):
         for field in one[kind]:
             text = f"  {kind.partition('_')[0]}: {field['entity']}.{field['attribute']}: {field['reason']}"

@@ -7,7 +7,7 @@ Facts: "Web API functions", "Use Web API actions", WhoAmI, RetrieveUserPrivilege
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -181,9 +181,10 @@ class DynamicsClient:
         """Records per entity: a snapshot up to a day old, good for progress only."""
         return await rows.record_counts(self._channel, logical_names)
 
-    async def glance(self, links: Mapping[str, str]) -> Glance:
-        """Whether anything changed behind these delta links (by entity), in one request."""
-        return await tracking.glance(self._channel, links)
+    async def glance(self, links: Mapping[str, str], lookup_types: Container[str] = ()) -> Glance:
+        """Whether anything changed behind these delta links (by entity), in one request. Rows of the entities in
+        ``lookup_types`` tell what their lookups lead to."""
+        return await tracking.glance(self._channel, links, lookup_types)
 
     def changes(
         self,
@@ -193,14 +194,18 @@ class DynamicsClient:
         link: str | None = None,
         page_size: int = 5000,
         first: ChangePage | None = None,
+        lookup_types: bool = False,
     ) -> AsyncGenerator[ChangePage, None]:
         """Pages of changes from ``link`` (a next or delta link), or of everything when it is None. ``first`` is the
-        page behind ``link`` when a glance has read it.
+        page behind ``link`` when a glance has read it. With ``lookup_types`` rows tell what their lookups lead to
+        (``crmsync.dynamics.rows.lookup``).
 
         Raises ``ChangeTrackingExpired`` when a new first read is needed, ``ColumnMissing`` when a selected column is
         gone, ``ChangeTrackingOff`` when the entity is not tracked.
         """
-        return tracking.changes(self._channel, entity, select, link=link, page_size=page_size, first=first)
+        return tracking.changes(
+            self._channel, entity, select, link=link, page_size=page_size, first=first, lookup_types=lookup_types
+        )
 
     def read(
         self,
@@ -210,13 +215,24 @@ class DynamicsClient:
         filter: str | None = None,
         orderby: str | None = None,
         page_size: int = 5000,
+        lookup_types: bool = False,
     ) -> AsyncGenerator[list[dict[str, Any]], None]:
         """Pages of an ordinary read."""
-        return rows.read(self._channel, entity, select, filter=filter, orderby=orderby, page_size=page_size)
+        return rows.read(
+            self._channel,
+            entity,
+            select,
+            filter=filter,
+            orderby=orderby,
+            page_size=page_size,
+            lookup_types=lookup_types,
+        )
 
-    async def read_by_ids(self, entity: Entity, select: Sequence[str], ids: Sequence[str]) -> list[dict[str, Any]]:
+    async def read_by_ids(
+        self, entity: Entity, select: Sequence[str], ids: Sequence[str], *, lookup_types: bool = False
+    ) -> list[dict[str, Any]]:
         """The records of these ids that exist, in no particular order."""
-        return await rows.read_by_ids(self._channel, entity, select, ids)
+        return await rows.read_by_ids(self._channel, entity, select, ids, lookup_types=lookup_types)
 
     async def create(self, entity_set: str, record: dict[str, Any]) -> str:
         """Create a record and return its id (lower case)."""

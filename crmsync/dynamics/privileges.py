@@ -7,7 +7,7 @@ privileges" (Microsoft's documents); the role's name is that of Marketo's "Step 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,6 +38,8 @@ NEEDS: tuple[Need, ...] = (
     Need("prvReadAccount", "read", "every account is read", "account"),
     Need("prvReadLead", "read", "every lead is read", "lead"),
     Need("prvReadContact", "read", "every contact is read", "contact"),
+    Need("prvReadOpportunity", "read", "every opportunity is read", "opportunity"),
+    Need("prvReadConnection", "read", "who takes part in an opportunity", "connection"),
     Need("prvWriteLead", "write", "changes made in Marketo are written to leads", "lead"),
     Need("prvWriteContact", "write", "changes made in Marketo are written to contacts", "contact"),
     Need("prvReadOrganization", "look", "which organization it is, and for how long it keeps changes"),
@@ -45,6 +47,8 @@ NEEDS: tuple[Need, ...] = (
     Need("prvReadAttribute", "look", "the schema is read"),
     Need("prvReadRelationship", "look", "the schema is read"),
     Need("prvReadOptionSet", "look", "the labels of options are read"),
+    Need("prvReadConnectionRole", "look", "as what a person takes part in an opportunity"),
+    Need("prvReadTeam", "look", "the names of teams that own records"),
     Need("prvReadBusinessUnit", "look", "where a user belongs"),
     Need("prvReadRole", "look", "validate tells whether the role is assigned"),
     Need("prvReadSolution", "look", "validate tells whether the solution is installed"),
@@ -56,6 +60,11 @@ READ: Mapping[str, str] = {one.entity: one.name for one in NEEDS if one.right ==
 """The privilege to read each synced entity."""
 WRITE: Mapping[str, str] = {one.entity: one.name for one in NEEDS if one.right == "write" and one.entity}
 """The privilege to write each entity that is written."""
+
+
+def needed(entities: Collection[str]) -> list[str]:
+    """The privileges to read, and where they are written to write, the records of these entities."""
+    return [rights[name] for rights in (READ, WRITE) for name in entities if name in rights]
 
 
 def shortfall(depths: Mapping[str, str], name: str) -> str | None:

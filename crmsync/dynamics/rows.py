@@ -18,6 +18,9 @@ from crmsync.errors import RequestRefused
 IDS_PER_READ = 50
 """Keeps the URL of a read by ids well under the 8 KB that proxies commonly allow."""
 
+LOOKUP_TYPE = "Microsoft.Dynamics.CRM.lookuplogicalname"
+"""The annotation that tells what entity a lookup leads to."""
+
 _LAST_GUID = re.compile(r"\(([0-9a-fA-F-]{36})\)\s*$")
 _MUST_EXIST = {"If-Match": "*"}
 
@@ -32,27 +35,44 @@ async def read(
     filter: str | None = None,
     orderby: str | None = None,
     page_size: int = 5000,
+    lookup_types: bool = False,
 ) -> AsyncGenerator[list[Record], None]:
     """Pages of an ordinary read; no snapshot, and the end is where no next link is."""
     path: str | None = url(entity.entity_set_name, select=",".join(select), filter=filter, orderby=orderby)
-    prefer = {"Prefer": f"odata.maxpagesize={page_size}"}
+    prefer = preferring(f"odata.maxpagesize={page_size}", lookup_types=lookup_types)
     while path is not None:
         body = await channel.get(path, entity=entity.logical_name, headers=prefer)
         yield body["value"]
         path = body.get("@odata.nextLink")
 
 
-async def read_by_ids(channel: Channel, entity: Entity, select: Sequence[str], ids: Sequence[str]) -> list[Record]:
+def preferring(preferences: str, *, lookup_types: bool) -> dict[str, str]:
+    """The header that asks for these preferences, and for the types of lookups where they are needed."""
+    return {"Prefer": preferences + (f',odata.include-annotations="{LOOKUP_TYPE}"' if lookup_types else "")}
+
+
+def lookup(row: Record, column: str) -> tuple[str, str] | None:
+    """The entity and the id (lower case) that a lookup leads to; the row was read with ``lookup_types``."""
+    value = row.get(f"_{column}_value")
+    return (str(row.get(f"_{column}_value@{LOOKUP_TYPE}") or ""), str(value).lower()) if value else None
+
+
+async def read_by_ids(
+    channel: Channel, entity: Entity, select: Sequence[str], ids: Sequence[str], *, lookup_types: bool = False
+) -> list[Record]:
     """The records of these ids that exist, in no particular order."""
     unique = list(dict.fromkeys(ids))
     chunks = [unique[start : start + IDS_PER_READ] for start in range(0, len(unique), IDS_PER_READ)]
-    answers = await together(_read_chunk(channel, entity, select, chunk) for chunk in chunks)
+    answers = await together(_read_chunk(channel, entity, select, chunk, lookup_types) for chunk in chunks)
     return [record for answer in answers for record in answer]
 
 
-async def _read_chunk(channel: Channel, entity: Entity, select: Sequence[str], ids: list[str]) -> list[Record]:
+async def _read_chunk(
+    channel: Channel, entity: Entity, select: Sequence[str], ids: list[str], lookup_types: bool
+) -> list[Record]:
     wanted = " or ".join(f"{entity.primary_id} eq {one}" for one in ids)
-    return [record async for page in read(channel, entity, select, filter=wanted) for record in page]
+    pages = read(channel, entity, select, filter=wanted, lookup_types=lookup_types)
+    return [record async for page in pages for record in page]
 
 
 async def record_counts(channel: Channel, logical_names: Iterable[str]) -> dict[str, int]:

@@ -7,13 +7,13 @@ Filter" (Marketo's documents) for the column's name and for No as its default.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from crmsync.dynamics.channel import Channel, url
 from crmsync.dynamics.metadata import ENGLISH, STRONG, label
-from crmsync.errors import ChangeTrackingOff
+from crmsync.errors import ChangeTrackingOff, EntityMissing
 
 FILTER_COLUMN = "new_synctomkto"
 _FILTER_SCHEMA_NAME = "new_SyncToMkto"
@@ -70,6 +70,18 @@ async def tracking(channel: Channel, entity: str) -> Tracking:
     row = await channel.get(url(_entity(entity), select=wanted), entity=entity, headers=STRONG)
     possible = bool((row.get("CanChangeTrackingBeEnabled") or {}).get("Value"))
     return Tracking(entity, label(row.get("DisplayName")) or entity, bool(row.get("ChangeTrackingEnabled")), possible)
+
+
+async def tracking_of(channel: Channel, entities: Sequence[str], *, optional: Container[str] = ()) -> list[Tracking]:
+    """How change tracking stands for these entities, without optional ones that the organization does not have."""
+    found = []
+    for entity in entities:
+        try:
+            found.append(await tracking(channel, entity))
+        except EntityMissing:
+            if entity not in optional:
+                raise
+    return found
 
 
 async def enable_tracking(channel: Channel, found: Tracking) -> None:

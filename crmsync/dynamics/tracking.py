@@ -9,7 +9,7 @@ Facts: "Use change tracking to synchronize data with external systems" (Microsof
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,6 +20,7 @@ import orjson
 from crmsync.dynamics.batch import Operation, get_all
 from crmsync.dynamics.channel import Channel, url
 from crmsync.dynamics.errors import server_time
+from crmsync.dynamics.rows import preferring
 from crmsync.dynamics.schema import Entity
 from crmsync.errors import ChangeTrackingExpired, RecordRefused, RequestRefused
 
@@ -58,10 +59,11 @@ class Glance:
     pages: dict[str, ChangePage]
 
 
-async def glance(channel: Channel, links: Mapping[str, str]) -> Glance:
-    """The first page of changes behind each of these delta links, in one request."""
-    prefer = {"Prefer": f"odata.track-changes,odata.maxpagesize={GLANCE}", "If-None-Match": "null"}
-    operations = [Operation("WhoAmI"), *[Operation(link, prefer) for link in links.values()]]
+async def glance(channel: Channel, links: Mapping[str, str], lookup_types: Container[str] = ()) -> Glance:
+    """The first page of changes behind each of these delta links, in one request. Rows of the entities in
+    ``lookup_types`` tell what their lookups lead to."""
+    looks = [Operation(link, _glancing(name in lookup_types)) for name, link in links.items()]
+    operations = [Operation("WhoAmI"), *looks]
     who, *parts = await get_all(channel, operations)
     organization = _body(who).get("OrganizationId")
     found = {name: (_body(part), server_time(part)) for name, part in zip(links, parts, strict=True)}
@@ -69,6 +71,11 @@ async def glance(channel: Channel, links: Mapping[str, str]) -> Glance:
         str(organization).lower() if organization else None,
         {name: page_from(body, at=at) for name, (body, at) in found.items() if "value" in body},
     )
+
+
+def _glancing(lookup_types: bool) -> dict[str, str]:
+    tracked = preferring(f"odata.track-changes,odata.maxpagesize={GLANCE}", lookup_types=lookup_types)
+    return {**tracked, "If-None-Match": "null"}
 
 
 def _body(part: httpx.Response) -> dict[str, Any]:
@@ -88,6 +95,7 @@ async def changes(
     link: str | None,
     page_size: int,
     first: ChangePage | None = None,
+    lookup_types: bool = False,
 ) -> AsyncGenerator[ChangePage, None]:
     """Pages from ``link`` (None: a first read) until one has no next link; ``first`` is the page that was read there
     already."""
@@ -95,7 +103,7 @@ async def changes(
     if first is not None:
         yield first
         path = first.next_link
-    prefer = {"Prefer": f"odata.track-changes,odata.maxpagesize={page_size}"}
+    prefer = preferring(f"odata.track-changes,odata.maxpagesize={page_size}", lookup_types=lookup_types)
     while path is not None:
         try:
             answer = await channel.send("GET", path, entity=entity.logical_name, headers=prefer)

@@ -20,10 +20,13 @@ from pydantic import BaseModel, Field, computed_field
 
 from crmsync.dynamics.pacing import together
 from crmsync.dynamics.schema import Entity
-from crmsync.engine.datapath import DataPath, chosen_fields
+from crmsync.engine.chosen import chosen_fields, left_out
+from crmsync.engine.connections import ConnectionLane
+from crmsync.engine.datapath import DataPath
 from crmsync.engine.destination import DELETED_FLAG, TARGETS
 from crmsync.engine.lane import Lane
-from crmsync.engine.plan import Change, Plan, Planner
+from crmsync.engine.links import Links
+from crmsync.engine.plan import Change, Plan, planner_of
 from crmsync.engine.report import Progress, ProgressListener
 from crmsync.engine.seen import SeenIds
 from crmsync.engine.session import Session
@@ -33,7 +36,6 @@ from crmsync.errors import StateMismatch
 from crmsync.fields.model import KEY_FIELDS, Selection
 from crmsync.fields.values import equal
 from crmsync.state.lifecycle import TenantState
-from crmsync.tenants import ENTITIES
 
 log = logging.getLogger("crmsync.engine")
 
@@ -136,10 +138,13 @@ async def compare(
         path = await DataPath.open(session, progress) if repair else None
         schema, selection = await chosen_fields(session)
         result = Comparison(tenant=session.name, started_at=session.clock())
-        for name in ENTITIES:
-            if not entities or name in entities:
-                lane = path.lane(name) if path else None
+        without = left_out(session.tenant, schema, selection)
+        for name in TARGETS:
+            if name not in without and (not entities or name in entities):
+                lane = await path.open_lane(name) if path else None
                 await _Entity(session, schema.entities[name], selection, result, lane, progress).compare()
+        if path is not None:
+            await path.finish()
         result.ended_at = session.clock()
     log.info("%s: compared, %s", session.name, "in step" if result.in_step else "out of step")
     return result
@@ -164,7 +169,7 @@ class _Entity:
         entity: Entity,
         selection: Selection,
         result: Comparison,
-        lane: Lane | None,
+        lane: Lane | ConnectionLane | None,
         progress: ProgressListener | None,
     ) -> None:
         self._session = session
@@ -174,7 +179,7 @@ class _Entity:
         self._key = KEY_FIELDS[self._target]
         self._select = selection.select(entity)
         self._mappings = {mapping.field: mapping for mapping in selection.mappings[self._name]}
-        self._planner = Planner(session.store, session.name, entity, selection)
+        self._planner = planner_of(session, entity, selection, Links(session, bring=_nobody))
         self._result = result
         self._lane = lane
         self._progress = progress
@@ -186,7 +191,6 @@ class _Entity:
         """Every record of Dynamics, then every record that only Marketo has."""
         await self._planner.prepare()
         if self._lane is not None:
-            await self._lane.open()
             checkpoint = await self._session.store.checkpoints.get(self._session.name, self._name)
             self._read_number = checkpoint.read_number if checkpoint else 1
         async for rows in self._session.dynamics.read(self._entity, self._select, page_size=PAGE_SIZE):
@@ -222,7 +226,10 @@ class _Entity:
         rows = await self._session.dynamics.read_by_ids(self._entity, self._select, wanted)
         left = await self._differences(await self._planner.plan(rows, self._read_number, force=True))
         there = {row[self._entity.primary_id].lower() for row in rows}
-        gone = await self._unflagged([one for one in wanted if one not in there])
+        vanished = [one for one in wanted if one not in there]
+        if vanished:
+            await self._lane.remove(vanished, self._read_number)
+        gone = await self._unflagged(vanished)
         self.counts.repaired += len(wanted) - len(left) - len(gone)
 
     async def _differences(self, plan: Plan) -> list[Difference]:
@@ -271,7 +278,12 @@ class _Entity:
 
     async def _in_marketo(self, ids: Sequence[str], fields: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
         marketo = self._session.marketo
-        read = {"person": marketo.people, "company": marketo.companies, "sales_person": marketo.sales_persons}
+        read = {
+            "person": marketo.people,
+            "company": marketo.companies,
+            "sales_person": marketo.sales_persons,
+            "opportunity": marketo.opportunities,
+        }
         wanted = list(dict.fromkeys([self._key, *fields]))
         chunks = [ids[start : start + KEYS_A_CALL] for start in range(0, len(ids), KEYS_A_CALL)]
         answers = await together(read[self._target](self._key, chunk, wanted) for chunk in chunks)
@@ -279,3 +291,7 @@ class _Entity:
         for row in (row for answer in answers for row in answer):
             found.setdefault(str(row[self._key]).lower(), []).append(row)
         return found
+
+
+async def _nobody(_: str, __: Sequence[str]) -> None:
+    """Brings no parent: a comparison writes nothing on its own."""

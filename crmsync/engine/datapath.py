@@ -7,26 +7,45 @@ for a full sync").
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from crmsync.dynamics.schema import DynamicsSchema, Entity
 from crmsync.dynamics.tracking import ChangePage
+from crmsync.engine.chosen import chosen_fields, due_again, left_out, selection_digest
+from crmsync.engine.connections import ConnectionLane
+from crmsync.engine.destination import ROLE
 from crmsync.engine.lane import Lane
+from crmsync.engine.links import Links
 from crmsync.engine.report import Counts, ProgressListener
+from crmsync.engine.roles import Roles
 from crmsync.engine.session import Session
 from crmsync.engine.settle import settle_all
-from crmsync.engine.setup import keep_snapshot, park_vanished, saved_selection, snapshots
+from crmsync.engine.setup import keep_snapshot, park_vanished
 from crmsync.engine.tempo import Tempo
-from crmsync.errors import ChangeTrackingExpired, ColumnMissing, StateMismatch
+from crmsync.errors import (
+    ChangeTrackingExpired,
+    ChangeTrackingOff,
+    ColumnMissing,
+    CrmsyncError,
+    EntityMissing,
+    FeatureMissing,
+    PermissionMissing,
+)
 from crmsync.fields.model import Selection
 from crmsync.state.checkpoints import Checkpoint
+from crmsync.tenants import ENTITIES, OPTIONAL, EntityName
 
 log = logging.getLogger("crmsync.engine")
 
 STARTS = 4
 """How often an entity is taken up anew in one run, when column after column turns out to be gone."""
+
+REMOVED_AT_ONCE = 1200
+READ_AGAIN_AT_ONCE = 1000
+
+LEAVE_OUT = (ChangeTrackingOff, EntityMissing, FeatureMissing, PermissionMissing)
+"""Why an entity that the rest does without is left out of a run; the next run tries again."""
 
 
 class DataPath:
@@ -50,6 +69,9 @@ class DataPath:
         self._pages = dict(pages or {})
         self.counts: dict[str, Counts] = {}
         self.notes: list[str] = []
+        self.left_out = left_out(session.tenant, schema, selection)
+        self._parents: dict[str, Lane | ConnectionLane] = {}
+        self._links = Links(session, bring=self._bring)
 
     @classmethod
     async def open(
@@ -62,13 +84,99 @@ class DataPath:
         row = await session.store.tenants.get(session.name)
         return cls(session, schema, selection, key_is_fresh=row.key_is_fresh, listener=listener, pages=pages)
 
+    @property
+    def entities(self) -> list[EntityName]:
+        """The entities that are carried, in order."""
+        return [name for name in ENTITIES if name not in self.left_out]
+
     async def needs_first_read(self, name: str) -> bool:
         """Whether this entity was never read to the end with the fields that are selected now."""
         checkpoint = await self._session.store.checkpoints.get(self._session.name, name)
         return checkpoint is None or not checkpoint.read_done or checkpoint.selection_digest != self._digest(name)
 
+    async def is_unfinished(self) -> bool:
+        """Whether a run was killed after it had read everything, before what is left for its end was done."""
+        return bool(await self._session.store.pending.counts(self._session.name))
+
     async def carry(self, name: str) -> None:
-        """Carry one entity: its first read where that is needed, else what changed; then what is due again."""
+        """Carry one entity: its first read where that is needed, else what changed; then what is due again.
+
+        An optional entity that cannot be read or written is left out, which is told; the others go on.
+        """
+        if name in self.left_out:
+            return
+        try:
+            await self._carry_with_patience(name)
+        except LEAVE_OUT as error:
+            if name not in OPTIONAL:
+                raise
+            self._leave_out(name, error)
+
+    async def finish(self) -> None:
+        """After all entities were carried: opportunity roles, then deletions in the opposite order of creation."""
+        pending = await self._session.store.pending.counts(self._session.name)
+        failed = await self._session.store.errors.retries(self._session.name)
+        if ("opportunity", "roles") in pending or ROLE in failed:
+            await self._carry_roles()
+        for name in reversed(self.entities):
+            if (name, "delete") in pending:
+                await self._remove(name)
+        for parent, lane in self._parents.items():
+            self.counts[parent] = self.counts.get(parent, Counts()) + lane.counts
+        self._parents.clear()
+        self.notes += self._links.notes
+
+    async def _carry_roles(self) -> None:
+        roles = Roles(self._session, self._links)
+        try:
+            await roles.carry()
+        except LEAVE_OUT as error:
+            self._leave_out(ROLE, error)
+        finally:
+            self.counts[ROLE] = self.counts.get(ROLE, Counts()) + roles.counts
+
+    async def _remove(self, name: str) -> None:
+        store, tenant = self._session.store, self._session.name
+        checkpoint = await self._checkpoint(name)
+        lane = await self.open_lane(name)
+        try:
+            while ids := await store.pending.first(tenant, name, "delete", limit=REMOVED_AT_ONCE):
+                await lane.remove(ids, checkpoint.read_number)
+        except LEAVE_OUT as error:
+            if name not in OPTIONAL:
+                raise
+            self._leave_out(name, error)
+        finally:
+            self.counts[name] = self.counts.get(name, Counts()) + lane.counts
+
+    def _leave_out(self, name: str, error: CrmsyncError) -> None:
+        self.left_out[name] = error.message
+        self.notes.append(f"{name} is left out: {error.message}")
+        log.warning("%s: %s is left out: %s", self._session.name, name, error)
+
+    async def _bring(self, name: str, ids: Sequence[str]) -> None:
+        """Read and write these parents now: a record that is being planned names them."""
+        if name not in self.entities:
+            return
+        if name not in self._parents:
+            self._parents[name] = await self.open_lane(name)
+        checkpoint = await self._checkpoint(name)
+        await self._parents[name].again(ids, checkpoint.read_number, needed=True)
+
+    async def open_lane(
+        self, name: str, moved: Callable[[Checkpoint], Awaitable[None]] | None = None
+    ) -> Lane | ConnectionLane:
+        """This entity's way to Marketo."""
+        entity, moved = self._schema.entities[name], moved or _nobody
+        if name == "connection":
+            return ConnectionLane(self._session, entity, self._selection, moved=moved)
+        lane = Lane(
+            self._session, entity, self._selection, key_is_fresh=self._key_is_fresh, links=self._links, moved=moved
+        )
+        await lane.open()
+        return lane
+
+    async def _carry_with_patience(self, name: str) -> None:
         for start in range(STARTS):
             try:
                 return await self._carry(name)
@@ -81,8 +189,7 @@ class DataPath:
     async def _carry(self, name: str) -> None:
         checkpoint = await self._checkpoint(name)
         tempo = Tempo(self._session.name, checkpoint, self._listener, self._session.clock)
-        lane = self.lane(name, tempo.moved)
-        await lane.open()
+        lane = await self.open_lane(name, tempo.moved)
         page = self._pages.pop(name, None)
         try:
             if not checkpoint.read_done:
@@ -92,6 +199,7 @@ class DataPath:
             written = await self._session.store.records.parents_written(self._session.name)
             if ids := await due_again(self._session, checkpoint, written):
                 await lane.again(ids, checkpoint.read_number)
+            await self._read_marked_again(name, lane, checkpoint.read_number)
             if checkpoint.parents_met != written:
                 met = checkpoint.model_copy(update={"parents_met": written})
                 await self._session.store.checkpoints.put(self._session.name, met)
@@ -104,26 +212,20 @@ class DataPath:
 
         One that Dynamics does not have (any more) is carried as deleted.
         """
-        entity, store = self._schema.entities[name], self._session.store
-        lane = self.lane(name)
-        await lane.open()
-        rows = await self._session.dynamics.read_by_ids(entity, self._selection.select(entity), [record_id])
-        for row in rows:
-            for parent, parent_id in lane.parents(row):
-                if parent_id not in await store.records.in_marketo(self._session.name, parent, [parent_id]):
-                    await self.carry_record(parent, parent_id)
-        checkpoint = await store.checkpoints.get(self._session.name, name)
+        checkpoint = await self._session.store.checkpoints.get(self._session.name, name)
+        lane = await self.open_lane(name)
         try:
-            await lane.again([record_id], checkpoint.read_number if checkpoint else 1)
+            found = await lane.again([record_id], checkpoint.read_number if checkpoint else 1)
         finally:
             self.counts[name] = self.counts.get(name, Counts()) + lane.counts
             self.notes += lane.notes
-        return bool(rows)
+        return bool(found)
 
-    def lane(self, name: str, moved: Callable[[Checkpoint], Awaitable[None]] | None = None) -> Lane:
-        """This entity's way to Marketo, not open yet."""
-        entity = self._schema.entities[name]
-        return Lane(self._session, entity, self._selection, key_is_fresh=self._key_is_fresh, moved=moved or _nobody)
+    async def _read_marked_again(self, name: str, lane: Lane | ConnectionLane, read_number: int) -> None:
+        pending, tenant = self._session.store.pending, self._session.name
+        while some := await pending.first(tenant, name, "again", limit=READ_AGAIN_AT_ONCE):
+            await lane.again(some, read_number, force=False)
+            await pending.done(tenant, name, "again", some)
 
     async def _checkpoint(self, name: str) -> Checkpoint:
         store, tenant, digest = self._session.store, self._session.name, self._digest(name)
@@ -153,7 +255,7 @@ class DataPath:
             raise change
         self._schema = self._schema.with_entities([entity])
         await keep_snapshot(self._session, "dynamics", self._schema)
-        mapped = {mapping.attribute for mapping in self._selection.mappings[name] if mapping.attribute}
+        mapped = {mapping.attribute for mapping in self._selection.mappings.get(name, ()) if mapping.attribute}
         gone = mapped - entity.attributes.keys()
         self._selection = self._selection.without(name, gone)
         parked = await park_vanished(self._session)
@@ -170,54 +272,11 @@ class DataPath:
             await self._session.store.checkpoints.put(self._session.name, stale)
 
     def _digest(self, name: str) -> str:
-        return selection_digest(self._schema, self._selection, name)
-
-
-async def chosen_fields(session: Session) -> tuple[DynamicsSchema, Selection]:
-    """Schema and selection as they are saved; raises ``StateMismatch`` where there are none yet."""
-    schema, _ = await snapshots(session)
-    selection = await saved_selection(session)
-    if schema is None or selection is None:
-        raise StateMismatch(
-            "No fields were selected yet", tenant=session.name, remedy=f"Run: crmsync connect {session.name}"
-        )
-    return schema, selection
-
-
-async def selection_digests(session: Session) -> dict[str, str]:
-    """What tells one choice of fields from another, by entity. Schema and selection are large, so a session of many
-    cycles reads them only when one of them is new."""
-    numbers = await session.store.schemas.newest(session.name)
-    kept: tuple[object, dict[str, str]] | None = session.memo.get("digests")
-    if kept is None or kept[0] != numbers:
-        schema, selection = await chosen_fields(session)
-        kept = numbers, {name: selection_digest(schema, selection, name) for name in schema.entities}
-        session.memo["digests"] = kept
-    return kept[1]
-
-
-async def due_again(session: Session, checkpoint: Checkpoint, parents_written: int) -> list[str]:
-    """Records of this entity to be carried though they did not change: a retry is due, or an owner or company came.
-
-    Very many may wait for a parent that never comes, so they are looked through only after parents were written.
-    """
-    store, tenant, name = session.store, session.name, checkpoint.entity
-    due = set(await store.errors.due(tenant, name))
-    if checkpoint.parents_met != parents_written:
-        due.update(await store.records.relinkable(tenant, name))
-    return sorted(due)
-
-
-def selection_digest(schema: DynamicsSchema, selection: Selection, name: str) -> str:
-    """Tells whether an entity is still read with the fields that it was read with."""
-    columns = selection.select(schema.entities[name])
-    mappings = [mapping.model_dump_json() for mapping in selection.mappings[name]]
-    text = "\n".join([*columns, *mappings])
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        return selection_digest(self._session.tenant, self._schema, self._selection, name)
 
 
 async def _nobody(_: Checkpoint) -> None:
-    """Listens to no checkpoint."""
+    """Nobody follows a lane that was opened for single records."""
 
 
 def _without(entity: Entity, column: str | None) -> Entity:

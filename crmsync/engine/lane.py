@@ -19,8 +19,10 @@ from crmsync.dynamics.schema import Entity
 from crmsync.dynamics.tracking import ChangePage
 from crmsync.engine.destination import destination
 from crmsync.engine.imports import WORTHWHILE, Importer, ImportFile, fits_a_file
+from crmsync.engine.links import Links
 from crmsync.engine.load import Loader
-from crmsync.engine.plan import Change, Plan, Planner
+from crmsync.engine.participants import Observer, observer
+from crmsync.engine.plan import Change, Plan, planner_of
 from crmsync.engine.report import Counts
 from crmsync.engine.session import Session
 from crmsync.fields.model import Selection
@@ -69,13 +71,15 @@ class Lane:
         selection: Selection,
         *,
         key_is_fresh: bool,
+        links: Links,
         moved: Callable[[Checkpoint], Awaitable[None]],
     ) -> None:
         self._session = session
         self._entity = entity
         self._select = selection.select(entity)
         self._names = selection.field_names(entity.logical_name)
-        self._planner = Planner(session.store, session.name, entity, selection)
+        self._planner = planner_of(session, entity, selection, links)
+        self._observer: Observer = observer(session, entity)
         self._where = destination(entity.logical_name, session.marketo)
         self._may_import = key_is_fresh and self._where.target == "person"
         self._moved = moved
@@ -99,7 +103,11 @@ class Lane:
         if checkpoint.delta_link is None:
             importing = self._may_import and (checkpoint.records_expected or 0) >= WORTHWHILE
             pages = self._session.dynamics.changes(
-                self._entity, self._select, link=checkpoint.next_link, page_size=PAGE_SIZE
+                self._entity,
+                self._select,
+                link=checkpoint.next_link,
+                page_size=PAGE_SIZE,
+                lookup_types=self._observer.lookup_types,
             )
             checkpoint = await self._drain(pages, checkpoint, importing=importing)
         await self._overlap(checkpoint)
@@ -115,21 +123,22 @@ class Lane:
             link=checkpoint.next_link or checkpoint.delta_link,
             page_size=PAGE_SIZE,
             first=first,
+            lookup_types=self._observer.lookup_types,
         )
         return await self._drain(pages, checkpoint, importing=False)
 
-    def parents(self, row: dict[str, Any]) -> list[tuple[str, str]]:
-        """The records (entity, id) that must be in Marketo before this one can be linked to them."""
-        return self._planner.parents(row)
-
-    async def again(self, ids: Sequence[str], read_number: int) -> None:
-        """Read and write these records once more: a retry is due, or an owner or company has arrived."""
-        rows = await self._session.dynamics.read_by_ids(self._entity, self._select, ids)
+    async def again(self, ids: Sequence[str], read_number: int, *, force: bool = True, needed: bool = False) -> int:
+        """Read and write these records once more: a retry is due, or an owner or company has arrived. Without
+        ``force`` only what differs is written. How many of them Dynamics has."""
+        rows = await self._session.dynamics.read_by_ids(
+            self._entity, self._select, ids, lookup_types=self._observer.lookup_types
+        )
         window = Window()
-        self._add(window, await self._planner.plan(rows, read_number, force=True), importing=False)
+        self._add(window, await self._plan(rows, read_number, force=force, needed=needed), importing=False)
         found = {row[self._entity.primary_id].lower() for row in rows}
         window.deleted = [one for one in ids if one not in found]
         await self._load(window, read_number)
+        return len(found)
 
     async def _drain(self, pages: AsyncIterator[ChangePage], checkpoint: Checkpoint, *, importing: bool) -> Checkpoint:
         loading: asyncio.Task[Checkpoint] | None = None
@@ -138,7 +147,7 @@ class Lane:
             async for page in prefetched(pages):
                 if checkpoint.read_started_at is None:
                     checkpoint = checkpoint.model_copy(update={"read_started_at": page.server_time})
-                plan = await self._planner.plan(page.records, checkpoint.read_number)
+                plan = await self._plan(page.records, checkpoint.read_number)
                 window.records += len(page.records)
                 window.deleted += page.deleted
                 self._add(window, plan, importing=importing, earlier=on_its_way.filed)
@@ -153,6 +162,13 @@ class Lane:
                 loading.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await loading
+
+    async def _plan(
+        self, rows: list[dict[str, Any]], read_number: int, *, force: bool = False, needed: bool = False
+    ) -> Plan:
+        plan = await self._planner.plan(rows, read_number, force=force, needed=needed)
+        await self._observer.met(rows, plan, read_number)
+        return plan
 
     def _add(self, window: Window, plan: Plan, *, importing: bool, earlier: Set[str] = frozenset()) -> None:
         for change in plan.changes:
@@ -192,7 +208,7 @@ class Lane:
         for file in window.files:
             await self._importer.write(file, read_number)
         await self._loader.write(list(window.changes.values()), read_number)
-        await self._loader.flag_deleted(window.deleted, read_number)
+        await self._leave_for_later(window.deleted)
         if window.seen and read_number > 1:
             await self._session.store.records.mark_seen(
                 self._session.name, self._entity.logical_name, window.seen, read_number
@@ -209,18 +225,36 @@ class Lane:
         modified since just before the read began is read once more."""
         since: datetime = (checkpoint.read_started_at or self._session.clock()) - OVERLAP
         rows = self._session.dynamics.read(
-            self._entity, self._select, filter=f"modifiedon ge {since:%Y-%m-%dT%H:%M:%SZ}", page_size=PAGE_SIZE
+            self._entity,
+            self._select,
+            filter=f"modifiedon ge {since:%Y-%m-%dT%H:%M:%SZ}",
+            page_size=PAGE_SIZE,
+            lookup_types=self._observer.lookup_types,
         )
         async for page in rows:
             window = Window()
-            self._add(window, await self._planner.plan(page, checkpoint.read_number), importing=False)
+            self._add(window, await self._plan(page, checkpoint.read_number), importing=False)
             window.counts = Counts()  # they were counted when they were read the first time
             await self._load(window, checkpoint.read_number)
 
     async def _delete_vanished(self, read_number: int) -> None:
         records = self._session.store.records
         gone = await records.vanished(self._session.name, self._entity.logical_name, read_number)
-        await self._loader.flag_deleted(gone, read_number)
+        await self._leave_for_later(gone)
+
+    async def _leave_for_later(self, ids: Sequence[str]) -> None:
+        """These records are gone from Dynamics. Deletions come last in a run, in the opposite order of creation."""
+        if not ids:
+            return
+        known = await self._session.store.records.known(self._session.name, self._entity.logical_name, ids)
+        gone = [one for one in ids if one in known and known[one].status != "deleted"]
+        await self._session.store.pending.add(self._session.name, self._entity.logical_name, "delete", gone)
+        await self._observer.gone(gone)
+
+    async def remove(self, ids: Sequence[str], read_number: int) -> None:
+        """Carry deletions that were left for later."""
+        await self._loader.flag_deleted(ids, read_number)
+        await self._session.store.pending.done(self._session.name, self._entity.logical_name, "delete", ids)
 
 
 async def prefetched(items: AsyncIterator[Item]) -> AsyncIterator[Item]:

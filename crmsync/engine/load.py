@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from crmsync.engine.destination import DELETED_FLAG, Destination
@@ -21,7 +22,7 @@ from crmsync.engine.settle import settle
 from crmsync.errors import CrmsyncError, ServiceUnavailable, TransportFailed
 from crmsync.marketo.codes import row_of
 from crmsync.marketo.outcomes import Outcome as Answer
-from crmsync.state.records import Known, Outcome
+from crmsync.state.records import FlightKind, Known, Outcome
 from crmsync.state.syncerrors import SyncError
 
 log = logging.getLogger("crmsync.engine")
@@ -48,15 +49,42 @@ class Loader:
         await all_of(self._write_batch(batch, read_number) for batch in batches)
 
     async def flag_deleted(self, ids: Sequence[str], read_number: int) -> None:
-        """These records are gone from Dynamics: people are flagged, companies and sales persons stay as they are."""
+        """These records are gone from Dynamics: people are flagged, opportunities are deleted, companies and sales
+        persons stay as they are."""
         known = await self._session.store.records.known(self._session.name, self._entity, ids)
         there = [one for one in ids if one in known and known[one].status != "deleted"]
         flagged = [one for one in there if known[one].in_marketo and self._where.target == "person"]
         for start in range(0, len(flagged), BATCH):
             await self._flag_batch(flagged[start : start + BATCH], known, read_number)
-        rest = [_deleted(one, known[one], read_number) for one in there if one not in set(flagged)]
+        if self._where.delete is not None:
+            flagged = [one for one in there if known[one].in_marketo or known[one].status == "unknown"]
+            await self.delete(flagged, known, read_number)
+        handled = set(flagged)
+        rest = [_deleted(one, known[one], read_number) for one in there if one not in handled]
         if rest:
             await self.land(rest, [], Counts(read=len(rest), deleted=len(rest)))
+
+    async def delete(self, ids: Sequence[str], known: Mapping[str, Known], read_number: int) -> None:
+        """Delete these records in Marketo; one that is gone already is as good as deleted."""
+        delete = self._where.delete
+        assert delete is not None
+        for start in range(0, len(ids), BATCH):
+            batch = ids[start : start + BATCH]
+            flight, answers = await self._call("delete", batch, partial(delete, batch))
+            refused = [key for key, answer in zip(batch, answers, strict=True) if answer.status != "deleted"]
+            attempts = await self._session.store.errors.attempts(self._session.name, self._entity, refused)
+            outcomes, errors = [], []
+            for key, answer in zip(batch, answers, strict=True):
+                outcome = _deleted(key, known[key], read_number)
+                if answer.status != "deleted":
+                    outcome = outcome._replace(status="failed")
+                    error = self._error(key, answer, attempts.get(key, 0))
+                    errors.append(error.model_copy(update={"operation": "delete"}))
+                else:
+                    outcome = outcome._replace(in_marketo=False)
+                outcomes.append(outcome)
+            counts = Counts(read=len(batch), deleted=len(batch) - len(errors), failed=len(errors))
+            await self.land(outcomes, errors, counts, flight)
 
     async def land(
         self,
@@ -64,12 +92,19 @@ class Loader:
         errors: Sequence[SyncError],
         counts: Counts,
         flight: str | None = None,
+        arrived: Sequence[str] = (),
     ) -> None:
         """Record outcomes with their errors and counters, in one transaction."""
         if not (outcomes or errors or counts.read or flight):
             return
         await self._session.store.records.land(
-            self._session.name, self._entity, outcomes, flight=flight, errors=errors, counts=counts.model_dump()
+            self._session.name,
+            self._entity,
+            outcomes,
+            flight=flight,
+            errors=errors,
+            counts=counts.model_dump(),
+            arrived=arrived,
         )
         self.counts += counts
 
@@ -77,9 +112,11 @@ class Loader:
         """Record what Marketo answered, record by record."""
         refused = [change.record_id for change, answer in zip(changes, answers, strict=True) if answer.code]
         attempts = await self._session.store.errors.attempts(self._session.name, self._entity, refused)
-        outcomes, errors, counts = [], [], Counts(read=len(changes))
+        outcomes, errors, arrived, counts = [], [], [], Counts(read=len(changes))
         for change, answer in zip(changes, answers, strict=True):
             done = answer.status in {"created", "updated"}
+            if done and change.arrives:
+                arrived.append(change.record_id)
             outcomes.append(self._outcome(change, answer, done, read_number))
             if done:
                 counts.created += answer.status == "created"
@@ -87,19 +124,20 @@ class Loader:
             else:
                 counts.failed += 1
                 errors.append(self._error(change.record_id, answer, attempts.get(change.record_id, 0)))
-        await self.land(outcomes, errors, counts, flight)
+        await self.land(outcomes, errors, counts, flight, arrived)
 
     def _outcome(self, change: Change, answer: Answer, done: bool, read_number: int) -> Outcome:
         return Outcome(
             record_id=change.record_id,
             status="synced" if done else "failed",
             in_marketo=done or change.in_marketo,
-            marketo_id=int(answer.id) if answer.id is not None else change.marketo_id,
+            marketo_id=_number(answer.id) or change.marketo_id,
             field_set=self._field_set,
             fingerprints=change.fingerprints,
             waiting_owner=change.waiting_owner,
             waiting_company=change.waiting_company,
             read_number=read_number,
+            parent_id=change.parent_id,
         )
 
     def _error(self, record_id: str, answer: Answer, attempts: int) -> SyncError:
@@ -114,24 +152,33 @@ class Loader:
         )
 
     async def _write_batch(self, batch: Sequence[Change], read_number: int) -> None:
-        rows = [{self._where.key: change.record_id, **change.payload} for change in batch]
+        rows = [self._where.row(change.record_id, change.payload) for change in batch]
+        keys = [change.record_id for change in batch]
+        parents = {change.record_id: change.parent_id for change in batch if change.parent_id}
         async with self._gate:
-            flight, answers = await self._call([change.record_id for change in batch], rows, "createOrUpdate")
+            flight, answers = await self._call("sync", keys, lambda: self._where.write(rows, "createOrUpdate"), parents)
         await self.record(batch, answers, read_number, flight)
 
     async def _flag_batch(self, ids: Sequence[str], known: dict[str, Known], read_number: int) -> None:
         # updateOnly: a person that was deleted in Marketo too is not created again (1004 is as good as done).
-        flight, _ = await self._call(ids, [{self._where.key: one, DELETED_FLAG: True} for one in ids], "updateOnly")
+        rows = [{self._where.key: one, DELETED_FLAG: True} for one in ids]
+        flight, _ = await self._call("sync", ids, lambda: self._where.write(rows, "updateOnly"))
         outcomes = [_deleted(one, known[one], read_number) for one in ids]
         await self.land(outcomes, [], Counts(read=len(ids), deleted=len(ids)), flight)
 
-    async def _call(self, keys: Sequence[str], rows: list[dict[str, Any]], action: str) -> tuple[str, list[Answer]]:
+    async def _call(
+        self,
+        kind: FlightKind,
+        keys: Sequence[str],
+        send: Callable[[], Awaitable[list[Answer]]],
+        parents: Mapping[str, str] | None = None,
+    ) -> tuple[str, list[Answer]]:
         """Send one call and get its answers; ``flight`` is its number in the store, to be landed with the outcomes."""
         records, name = self._session.store.records, self._session.name
         for sending in range(1, SENDINGS + 1):
-            flight = await records.take_off(name, self._entity, "sync", keys)
+            flight = await records.take_off(name, self._entity, kind, keys, parents)
             try:
-                return flight.id, await self._where.write(rows, action)
+                return flight.id, await send()
             except (TransportFailed, ServiceUnavailable) as lost:
                 log.warning(
                     "%s: the answer to a call of %d %s records was lost: %s",
@@ -166,7 +213,14 @@ def _deleted(record_id: str, known: Known, read_number: int) -> Outcome:
         waiting_owner=None,
         waiting_company=None,
         read_number=read_number,
+        parent_id=known.parent_id,
     )
+
+
+def _number(marketo_id: int | str | None) -> int | None:
+    """Marketo's number of a record; opportunities and roles have a GUID instead, which nothing needs."""
+    text = str(marketo_id)
+    return int(text) if text.isdigit() else None
 
 
 async def all_of(work: Iterable[Coroutine[Any, Any, None]]) -> None:

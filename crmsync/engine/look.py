@@ -11,16 +11,18 @@ copied over by, another is noticed before anything of it is believed.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from crmsync.dynamics.tracking import ChangePage
-from crmsync.engine.datapath import due_again, selection_digests
+from crmsync.engine.chosen import choice, due_again
+from crmsync.engine.destination import ROLE
+from crmsync.engine.participants import LOOKUP_TYPES
 from crmsync.engine.session import Session
 from crmsync.engine.setup import organization_replaced
 from crmsync.errors import RequestRefused
 from crmsync.state.checkpoints import Checkpoint
-from crmsync.tenants import ENTITIES
 
 log = logging.getLogger("crmsync.engine")
 
@@ -34,18 +36,20 @@ class Look:
     is_idle: bool
     pages: dict[str, ChangePage] = field(default_factory=dict)
     moved: tuple[Checkpoint, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 async def look(session: Session) -> Look:
     """Ask both the store and Dynamics. Raises ``BindingRefused`` when another organization answers."""
     began = session.clock()
-    checkpoints = await _with_delta_link(session)
+    chosen = await choice(session)
+    checkpoints = await _with_delta_link(session, chosen.digests)
     pages = await _first_pages(session, checkpoints)
-    if len(pages) < len(ENTITIES) or not all(page.is_idle for page in pages.values()):
+    if pages.keys() < chosen.digests.keys() or not all(page.is_idle for page in pages.values()):
+        return Look(began, False, pages)
+    if await _is_left_over(session):
         return Look(began, False, pages)
     written = await session.store.records.parents_written(session.name)
-    if await session.store.records.flights(session.name):
-        return Look(began, False, pages)
     for checkpoint in checkpoints.values():
         if await due_again(session, checkpoint, written):
             return Look(began, False, pages)
@@ -53,16 +57,25 @@ async def look(session: Session) -> Look:
         one.model_copy(update={"delta_link": pages[name].delta_link or one.delta_link, "parents_met": written})
         for name, one in checkpoints.items()
     ]
-    return Look(began, True, pages, tuple(moved))
+    return Look(began, True, pages, tuple(moved), chosen.left_out)
 
 
-async def _with_delta_link(session: Session) -> dict[str, Checkpoint]:
+async def _is_left_over(session: Session) -> bool:
+    """Whether an earlier run left something to do: requests without an answer, marks, roles to be tried again."""
+    store, tenant = session.store, session.name
+    return bool(
+        await store.records.flights(tenant)
+        or await store.pending.counts(tenant)
+        or await store.errors.due(tenant, ROLE, limit=1)
+    )
+
+
+async def _with_delta_link(session: Session, digests: Mapping[str, str]) -> dict[str, Checkpoint]:
     """The entities that are read to the end, with the fields that are selected now."""
-    digests = await selection_digests(session)
     checkpoints = await session.store.checkpoints.all(session.name)
     return {
         name: one
-        for name in ENTITIES
+        for name in digests
         if (one := checkpoints.get(name)) is not None
         and one.read_done
         and one.delta_link
@@ -76,7 +89,7 @@ async def _first_pages(session: Session, checkpoints: dict[str, Checkpoint]) -> 
     if not links:
         return {}
     try:
-        found = await session.dynamics.glance(links)
+        found = await session.dynamics.glance(links, LOOKUP_TYPES)
     except RequestRefused as refusal:
         log.warning("%s: Dynamics took no batch, so each entity is asked alone: %s", session.name, refusal.message)
         return {}

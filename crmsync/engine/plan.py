@@ -1,8 +1,8 @@
 """Decides what is to be written of the records that were read: filter, conversion, links, fingerprints.
 
 The sync filter follows Marketo's "Create a Custom Dynamics Sync Filter": only an explicit No in ``new_synctomkto``
-stops a record. A person or company is linked to its owner and company only when Marketo has them, since Marketo refuses
-a record that names a missing one; until then the record waits for the link, not for its values.
+stops a record. A record is linked to its owner and company only when Marketo has them, since Marketo refuses a record
+that names a missing one; until then the record waits for the link, not for its values.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from typing import Any
 
 from crmsync.dynamics.schema import Entity
 from crmsync.engine.fingerprint import WIDTH, changed, fingerprints
+from crmsync.engine.links import COMPANY_LINK, OWNER_LINK, Links
+from crmsync.engine.session import Session
 from crmsync.errors import RecordRefused
 from crmsync.fields.convert import Converter
-from crmsync.fields.model import Selection
+from crmsync.fields.model import OWNER_TEAM, Selection
 from crmsync.state.records import Known, Outcome, RecordStatus
 from crmsync.state.store import Store
 from crmsync.state.syncerrors import SyncError
@@ -24,15 +26,14 @@ SYNC_FILTER = "new_synctomkto"
 OPT_OUTS = frozenset({"donotbulkemail", "donotemail", "donotphone", "donotfax", "donotsendmm"})
 """Columns by which a person says no. What they say is consent: see ``Planner._keep_consent``."""
 
-OWNER_LINK = "externalSalesPersonId"
-COMPANY_LINK = "externalCompanyId"
-
 _TRUE = fingerprints([True])
 
 
 @dataclass(slots=True)
 class Change:
-    """One record to be written, and what to remember when it has been. ``is_new``: the store never heard of it."""
+    """One record to be written, and what to remember when it has been. ``is_new``: the store never heard of it;
+    ``arrives``: what waits for it to be in Marketo, and in step, is due once it is; ``parent_id`` is a role's
+    opportunity."""
 
     record_id: str
     payload: dict[str, Any]
@@ -42,6 +43,8 @@ class Change:
     marketo_id: int | None = None
     waiting_owner: str | None = None
     waiting_company: str | None = None
+    arrives: bool = False
+    parent_id: str | None = None
 
 
 @dataclass
@@ -57,19 +60,48 @@ class Plan:
     failed: int = 0
 
 
+def planner_of(session: Session, entity: Entity, selection: Selection, links: Links) -> Planner:
+    """The planner of an entity, as the tenant file wants it."""
+    name, some = entity.logical_name, session.tenant.accounts == "with_synced_people"
+    return Planner(
+        session.store,
+        session.name,
+        entity,
+        selection,
+        links,
+        only_needed=some and name == "account",
+        brings_companies=not (some and name == "opportunity"),
+    )
+
+
 class Planner:
     """Plans the records of one entity of one tenant."""
 
-    def __init__(self, store: Store, tenant: str, entity: Entity, selection: Selection) -> None:
+    def __init__(
+        self,
+        store: Store,
+        tenant: str,
+        entity: Entity,
+        selection: Selection,
+        links: Links,
+        *,
+        only_needed: bool = False,
+        brings_companies: bool = True,
+    ) -> None:
         self._store = store
         self._tenant = tenant
         self._entity = entity
         self._names = selection.field_names(entity.logical_name)
         self._converter = Converter(entity, selection.mappings[entity.logical_name])
         self._filtering = SYNC_FILTER in entity.attributes
+        self._links = links
         self._links_to_companies = entity.logical_name != "account"
         mappings = selection.mappings[entity.logical_name]
         self._consent = frozenset(mapping.field for mapping in mappings if mapping.attribute in OPT_OUTS)
+        self._may_leave_companies = entity.logical_name == "opportunity"
+        self._names_teams = OWNER_TEAM in self._names
+        self._only_needed = only_needed
+        self._brings_companies = brings_companies
         self._field_sets: dict[int, tuple[str, ...]] = {}
         self.field_set = 0
 
@@ -79,23 +111,30 @@ class Planner:
         self.field_set = await self._store.records.field_set(self._tenant, name, self._names)
         self._field_sets = await self._store.records.field_sets(self._tenant, name)
 
-    async def plan(self, rows: Sequence[dict[str, Any]], read_number: int, *, force: bool = False) -> Plan:
-        """Plan these records. ``force`` writes also what has not changed (a link or a retry is due)."""
+    async def plan(
+        self, rows: Sequence[dict[str, Any]], read_number: int, *, force: bool = False, needed: bool = False
+    ) -> Plan:
+        """Plan these records. ``force`` writes also what has not changed (a link or a retry is due); ``needed`` says
+        that somebody belongs to these accounts, where the tenant wants no others."""
         name = self._entity.logical_name
         by_id = {row[self._entity.primary_id].lower(): row for row in rows}
         known = await self._store.records.known(self._tenant, name, list(by_id))
         plan = Plan()
+        converted: dict[str, dict[str, Any]] = {}
         for record_id, row in by_id.items():
-            before = known.get(record_id)
             if self._filtering and row.get(SYNC_FILTER) is False:
                 plan.filtered += 1
-                plan.outcomes.append(self._kept(record_id, before, "filtered", read_number))
+                plan.outcomes.append(self._kept(record_id, known.get(record_id), "filtered", read_number))
                 continue
             try:
-                payload = self._converter.convert(row)
+                converted[record_id] = self._converter.convert(row)
             except RecordRefused as refusal:
-                self._refuse(plan, record_id, before, refusal, read_number)
-                continue
+                self._refuse(plan, record_id, known.get(record_id), refusal, read_number)
+        if self._only_needed and not needed:
+            await self._leave_unneeded(plan, converted, known, read_number)
+        await self._links.resolve(name, list(converted.values()), names_teams=self._names_teams)
+        for record_id, payload in converted.items():
+            before = known.get(record_id)
             marks = fingerprints([payload.get(field_name) for field_name in self._names])
             if before is not None and not force and self._is_unchanged(before, marks):
                 plan.seen.append(record_id)
@@ -105,24 +144,25 @@ class Planner:
                     plan.unchanged += 1
                 continue
             self._keep_consent(payload, before)
-            change = Change(record_id, payload, marks, is_new=before is None)
+            change = Change(record_id, payload, marks, is_new=before is None, arrives=before is None)
             if before is not None:
                 change.in_marketo, change.marketo_id = before.in_marketo, before.marketo_id
+                change.arrives = not before.in_marketo or before.status != "synced"
             plan.changes.append(change)
         await self._link(plan.changes)
         return plan
 
-    def parents(self, row: dict[str, Any]) -> list[tuple[str, str]]:
-        """The records (entity, id) that this one is linked to; none for a record that is refused or filtered out."""
-        if self._filtering and row.get(SYNC_FILTER) is False:
-            return []
-        try:
-            payload = self._converter.convert(row)
-        except RecordRefused:
-            return []
-        links = [("systemuser", OWNER_LINK), ("account", COMPANY_LINK)]
-        own = self._entity.logical_name
-        return [(parent, payload[link]) for parent, link in links if parent != own and payload.get(link)]
+    async def _leave_unneeded(
+        self, plan: Plan, converted: dict[str, dict[str, Any]], known: dict[str, Known], read_number: int
+    ) -> None:
+        """Take out the accounts that Marketo does not have and no synced person waits for."""
+        fresh = {one for one in converted if one not in known or known[one].status in {"filtered", "unneeded"}}
+        fresh -= {one for one in fresh if one in known and known[one].in_marketo}
+        unneeded = fresh - await self._store.records.awaited_companies(self._tenant, fresh) if fresh else set()
+        for record_id in sorted(unneeded):
+            del converted[record_id]
+            plan.filtered += 1
+            plan.outcomes.append(self._kept(record_id, known.get(record_id), "unneeded", read_number))
 
     def _keep_consent(self, payload: dict[str, Any], before: Known | None) -> None:
         """Leave out "may be contacted" unless it was us who wrote the opt-out that it takes back.
@@ -179,18 +219,19 @@ class Planner:
         )
 
     async def _link(self, changes: Sequence[Change]) -> None:
-        owners = {owner for change in changes if (owner := change.payload.get(OWNER_LINK))}
         if self._entity.logical_name != "systemuser":
-            there = await self._store.records.in_marketo(self._tenant, "systemuser", owners) if owners else set()
+            owners = {owner for change in changes if (owner := change.payload.get(OWNER_LINK))}
+            there = await self._links.there("systemuser", owners)
+            teams = await self._links.teams_among(owners)
             for change in changes:
                 owner = change.payload.get(OWNER_LINK)
                 if owner and owner not in there:
-                    change.waiting_owner = owner
+                    change.waiting_owner = None if owner in teams else owner
                     change.payload[OWNER_LINK] = None
         if not self._links_to_companies:
             return
         companies = {company for change in changes if (company := change.payload.get(COMPANY_LINK))}
-        there = await self._store.records.in_marketo(self._tenant, "account", companies) if companies else set()
+        there = await self._links.there("account", companies, bring=self._brings_companies)
         for change in changes:
             # A person can be moved to another company but never taken out of one: an empty link is not sent.
             company = change.payload.pop(COMPANY_LINK, None)
@@ -198,3 +239,5 @@ class Planner:
                 change.payload[COMPANY_LINK] = company
             else:
                 change.waiting_company = company
+                if self._may_leave_companies:
+                    change.payload[COMPANY_LINK] = None

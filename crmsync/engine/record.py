@@ -31,6 +31,13 @@ async def sync_record(session: Session, record: str) -> SyncReport:
     await not_now(session, force=True)
     async with session.lease(patience=PATIENCE), stopping(session):
         path = await DataPath.open(session, None)
+        if entity in path.left_out:
+            raise OperatorMustAct(
+                f"This tenant does not sync {entity}: {path.left_out[entity]}",
+                tenant=session.name,
+                entity=entity,
+                remedy=f"See what it syncs: crmsync status {session.name}",
+            )
 
         async def carry() -> None:
             known = await session.store.records.known(session.name, entity, [record_id])
@@ -42,6 +49,7 @@ async def sync_record(session: Session, record: str) -> SyncReport:
                     record=record_id,
                     remedy="Compare the id with the address of the record's page in Dynamics.",
                 )
+            await path.finish()
 
         return await reported(session, "record", path, carry)
 

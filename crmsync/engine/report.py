@@ -15,7 +15,8 @@ class Counts(BaseModel):
     """Records of one entity by what became of them.
 
     ``read`` from Dynamics = ``filtered`` (``new_synctomkto`` is No) + ``unchanged`` (same fingerprint) + ``created`` +
-    ``updated`` + ``deleted`` (flagged in Marketo, or gone on both sides) + ``failed`` (sync errors).
+    ``updated`` + ``deleted`` (flagged in Marketo, or gone on both sides) + ``failed`` (sync errors). Connections
+    have no record of their own in Marketo: they are filtered or unchanged, and what follows from them counts as roles.
     """
 
     read: int = 0
@@ -71,6 +72,8 @@ class SyncReport(BaseModel):
     parked: list[ParkedField] = Field(default_factory=list)
     open_errors: int = 0
     notes: list[str] = Field(default_factory=list)
+    left_out: dict[str, str] = Field(default_factory=dict)
+    """Entities that were not synced, and why."""
     skipped: str | None = None
     """Why nothing was done (for example: the last cycle is younger than the interval), else None."""
 

@@ -16,7 +16,6 @@ from crmsync.engine.sync import carry_all, skipped
 from crmsync.errors import StateMismatch
 from crmsync.fields.model import Selection
 from crmsync.state.lifecycle import TenantState
-from crmsync.tenants import ENTITIES
 
 
 async def review_fields(session: Session) -> Selection:
@@ -46,7 +45,7 @@ async def resync(
         for name in entities:
             await read_anew(session, name)
         path = await DataPath.open(session, progress)
-        touched = [name for name in ENTITIES if await path.needs_first_read(name)]
+        touched = [name for name in path.entities if await path.needs_first_read(name)]
         if not touched:
             return skipped(session, "resync", "no field changed: there was nothing to read again")
         return await carry_all(session, "resync", path, touched)

@@ -12,28 +12,30 @@ from collections.abc import Collection, Mapping
 from crmsync.dynamics.client import DynamicsClient
 from crmsync.dynamics.column_security import readable_secured, secured_columns
 from crmsync.dynamics.pacing import together
-from crmsync.dynamics.privileges import READ, WRITE, shortfall
+from crmsync.dynamics.privileges import needed, shortfall
 from crmsync.errors import PermissionMissing
 from crmsync.fields.model import Selection
-from crmsync.tenants import ENTITIES
+from crmsync.tenants import ENTITIES, OPTIONAL, Tenant
 
 Columns = Mapping[str, Collection[str]]
 """Logical names of columns, by entity."""
 
 
-async def ensure_rights(dynamics: DynamicsClient, selection: Selection | None, *, tenant: str) -> None:
+async def ensure_rights(dynamics: DynamicsClient, selection: Selection | None, tenant: Tenant) -> None:
     """Raise ``PermissionMissing`` that names every privilege and every selected column the sync user lacks.
 
-    Six calls or so. Columns that were deleted are no matter of rights: the sync parks them.
+    Six calls or so. Columns that were deleted are no matter of rights: the sync parks them. Entities that the rest does
+    without are left out, not refused.
     """
     user = (await dynamics.who_am_i()).user_id
     depths = await dynamics.privilege_depths(user)
-    lacking = [text for name in (*READ.values(), *WRITE.values()) if (text := shortfall(depths, name))]
+    required = [name for name in tenant.entities if name not in OPTIONAL]
+    lacking = [text for name in needed(required) if (text := shortfall(depths, name))]
     if lacking:
-        raise lacks_privileges(lacking, tenant=tenant)
+        raise lacks_privileges(lacking, tenant=tenant.tenant)
     hidden = await unreadable(dynamics, user, selected_columns(selection) if selection else {})
     if hidden:
-        raise hides_columns(hidden, tenant=tenant)
+        raise hides_columns(hidden, tenant=tenant.tenant)
 
 
 def selected_columns(selection: Selection) -> dict[str, set[str]]:

@@ -2,7 +2,8 @@
 
 A call without an answer may still be executed in Marketo, and sending its records again meanwhile would create
 duplicates ("Leads": concurrent upserts of one key). It is over when all its keys are there, when its import has ended,
-or when Marketo's own time-out has passed. Only then may its records be sent again.
+or when Marketo's own time-out has passed; a deletion is over when none of its keys is there. Only then may its records
+be sent again.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
-from crmsync.engine.destination import Destination, destination
+from crmsync.engine.destination import Destination, destination_of
 from crmsync.engine.session import Session
 from crmsync.errors import RecordMissing
 from crmsync.state.records import Flight
@@ -37,7 +38,7 @@ async def settle_all(session: Session) -> int:
             flight.entity,
             flight.sent_at.isoformat(timespec="seconds"),
         )
-        await settle(session, destination(flight.entity, session.marketo), flight)
+        await settle(session, destination_of(session, flight.entity), flight)
     return len(flights)
 
 
@@ -47,16 +48,18 @@ async def settle(session: Session, where: Destination, flight: Flight) -> None:
         await _until_ended(session, flight.job)
     else:
         seconds = IMPORT_SECONDS if flight.kind == "import" else CALL_SECONDS
-        await _until_present(session, where, flight, timedelta(seconds=seconds))
+        await _until_over(session, where, flight, timedelta(seconds=seconds))
     await session.store.records.settle(session.name, flight)
 
 
-async def _until_present(session: Session, where: Destination, flight: Flight, patience: timedelta) -> None:
-    missing = list(flight.keys)
-    while missing:
-        there = await where.present(missing[:300])
-        if there:
-            missing = [key for key in missing if key not in there]
+async def _until_over(session: Session, where: Destination, flight: Flight, patience: timedelta) -> None:
+    open_keys = list(flight.keys)
+    while open_keys:
+        some = open_keys[:300]
+        there = await where.present(some)
+        over = set(some) - there if flight.kind == "delete" else there
+        if over:
+            open_keys = [key for key in open_keys if key not in over]
         elif session.clock() >= flight.sent_at + patience:
             return
         else:

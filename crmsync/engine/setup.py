@@ -16,7 +16,15 @@ from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.engine.destination import PERSON_KEY
 from crmsync.engine.rights import ensure_rights
 from crmsync.engine.session import Session
-from crmsync.errors import BindingRefused, CredentialsRefused, NativeSyncOn, RequestRefused, StateMismatch
+from crmsync.errors import (
+    BindingRefused,
+    CredentialsRefused,
+    EntityMissing,
+    NativeSyncOn,
+    PermissionMissing,
+    RequestRefused,
+    StateMismatch,
+)
 from crmsync.fields import drift
 from crmsync.fields.model import Selection
 from crmsync.fields.selection import select_fields as choose_fields
@@ -25,7 +33,7 @@ from crmsync.state.checkpoints import Checkpoint
 from crmsync.state.lifecycle import TenantState
 from crmsync.state.schemas import Parked, Side
 from crmsync.state.tenantstore import Binding
-from crmsync.tenants import ENTITIES
+from crmsync.tenants import OPTIONAL
 
 log = logging.getLogger("crmsync.engine")
 
@@ -168,7 +176,7 @@ async def refresh_schema(session: Session) -> SchemaRefresh:
     """Read both schemas, keep the snapshots, and tell what differs from the last ones."""
     await ensure_bound(session)
     async with session.lease():
-        dynamics = await session.dynamics.schema(ENTITIES)
+        dynamics = await _read_entities(session)
         marketo = await session.marketo.schema()
         old_dynamics, old_marketo = await snapshots(session)
         difference: list[str] = []
@@ -187,6 +195,19 @@ async def refresh_schema(session: Session) -> SchemaRefresh:
         first=old_dynamics is None,
         difference=difference,
     )
+
+
+async def _read_entities(session: Session) -> DynamicsSchema:
+    """The entities that the tenant wants; the optional ones as far as the organization has and shows them."""
+    wanted = session.tenant.entities
+    schema = await session.dynamics.schema([name for name in wanted if name not in OPTIONAL])
+    for name in wanted:
+        if name in OPTIONAL:
+            try:
+                schema = schema.with_entities([await session.dynamics.entity(name)])
+            except (EntityMissing, PermissionMissing) as error:
+                log.warning("%s: %s is left out: %s", session.name, name, error)
+    return schema
 
 
 async def plan_fields(session: Session) -> Selection:
@@ -228,16 +249,31 @@ async def enable_sync(session: Session) -> Enabled:
         expected = {name: one.records_expected or one.records_read for name, one in checkpoints.items()}
         if state in {TenantState.FIRST_SYNC, TenantState.SYNCING}:
             return Enabled(entities=expected, already=True)
-        await ensure_rights(session.dynamics, await saved_selection(session), tenant=session.name)
+        await ensure_rights(session.dynamics, await saved_selection(session), session.tenant)
         if not checkpoints:
-            expected = await session.dynamics.record_counts(ENTITIES)
-            for name in ENTITIES:
+            names = await _selected_entities(session)
+            expected = await session.dynamics.record_counts(names)
+            for name in names:
                 blank = Checkpoint(entity=name, selection_digest="", records_expected=expected.get(name))
                 await session.store.checkpoints.put(session.name, blank)
-        done = bool(checkpoints) and all(one.read_done for one in checkpoints.values())
+        needed = [one for name, one in checkpoints.items() if name not in OPTIONAL]
+        done = bool(needed) and all(one.read_done for one in needed)
         target = TenantState.SYNCING if done else TenantState.FIRST_SYNC
         await session.store.tenants.move(session.name, target, run=session.run, why="the sync was enabled")
     return Enabled(entities=expected, already=False)
+
+
+async def _selected_entities(session: Session) -> list[str]:
+    """The entities that will be read, as far as the set-up knows."""
+    dynamics, _ = await snapshots(session)
+    selection = await saved_selection(session)
+    known = dynamics.entities if dynamics else {}
+    taken = selection.mappings if selection else {}
+    return [
+        name
+        for name in session.tenant.entities
+        if name in known and ("opportunity" if name == "connection" else name) in taken
+    ]
 
 
 async def disable_sync(session: Session, why: str) -> None:
@@ -275,7 +311,7 @@ async def park_vanished(session: Session) -> list[Parked]:
     dynamics, _ = await snapshots(session)
     assert dynamics is not None  # callers have just kept one
     parked = {(one.entity, one.attribute) for one in await session.store.schemas.parked(session.name)}
-    back = {one for one in parked if one[1] in dynamics.entities[one[0]].attributes}
+    back = {one for one in parked if one[0] in dynamics.entities and one[1] in dynamics.entities[one[0]].attributes}
     await session.store.schemas.unpark(session.name, back)
     gone = [
         Parked(
@@ -288,6 +324,7 @@ async def park_vanished(session: Session) -> list[Parked]:
         for mappings in (before.mappings.values() if before else ())
         for mapping in mappings
         if mapping.attribute
+        and mapping.entity in dynamics.entities
         and mapping.attribute not in dynamics.entities[mapping.entity].attributes
         and (mapping.entity, mapping.attribute) not in parked
     ]

@@ -6,6 +6,7 @@ import json
 from datetime import datetime
 from typing import Any
 
+from crmsync.engine.destination import ROLE
 from crmsync.state.runs import Run
 from crmsync.state.store import Store
 from crmsync.tenants import ENTITIES
@@ -26,7 +27,7 @@ async def status(store: Store, tenant: str) -> dict[str, Any]:
     for flight in await store.records.flights(tenant):
         flying[flight.entity] = flying.get(flight.entity, 0) + len(flight.keys)
     entities = {}
-    for name in ENTITIES:
+    for name in (*ENTITIES, ROLE):
         counts, checkpoint = counters.get(name, {}), checkpoints.get(name)
         reading = checkpoint is not None and not checkpoint.read_done
         rest = max(0, (checkpoint.records_expected or 0) - checkpoint.records_read) if checkpoint and reading else 0
@@ -49,6 +50,7 @@ async def status(store: Store, tenant: str) -> dict[str, Any]:
         "organization_name": row.binding.organization_name if row.binding else None,
         "subscription": row.binding.subscription if row.binding else None,
         "entities": entities,
+        "left_out": _left_out(last_run),
         "parked_fields": [_field(one) for one in parked if one.reviewed_at is None],
         "reviewed_fields": [_field(one) for one in parked if one.reviewed_at is not None],
         "last_cycle": _run(last_cycle),
@@ -59,6 +61,12 @@ async def status(store: Store, tenant: str) -> dict[str, Any]:
 async def errors(store: Store, tenant: str, *, limit: int | None = None) -> list[dict[str, Any]]:
     """The open sync errors, ready for JSON, the newest last."""
     return [error.model_dump(mode="json") for error in await store.errors.all(tenant, limit=limit)]
+
+
+def _left_out(run: Run | None) -> dict[str, str]:
+    """Entities that the last run did not sync, and why."""
+    report = json.loads(run.report) if run is not None and run.report else {}
+    return dict(report.get("left_out", {}))
 
 
 def _field(parked: Any) -> dict[str, Any]:

@@ -31,7 +31,6 @@ from crmsync.errors import (
 )
 from crmsync.state.lifecycle import TenantState
 from crmsync.state.tenantstore import TenantRow
-from crmsync.tenants import ENTITIES
 
 log = logging.getLogger("crmsync.engine")
 
@@ -63,8 +62,8 @@ async def first_sync(session: Session, progress: ProgressListener | None = None)
             raise _not_enabled(session, row)
         async with stopping(session):
             path = await DataPath.open(session, progress)
-            waiting = [name for name in ENTITIES if await path.needs_first_read(name)]
-            if waiting:
+            waiting = [name for name in path.entities if await path.needs_first_read(name)]
+            if waiting or await path.is_unfinished():
                 report = await carry_all(session, "first sync", path, waiting)
             else:
                 report = skipped(session, "first sync", "the first sync is done already")
@@ -106,7 +105,7 @@ async def carry_what_changed(session: Session, found: Look, progress: ProgressLi
     if found.is_idle:
         return await _idle(session, found)
     path = await DataPath.open(session, progress, found.pages)
-    return await carry_all(session, "cycle", path, ENTITIES)
+    return await carry_all(session, "cycle", path, path.entities)
 
 
 async def _idle(session: Session, found: Look) -> SyncReport:
@@ -116,6 +115,7 @@ async def _idle(session: Session, found: Look) -> SyncReport:
         started_at=found.began,
         ended_at=session.clock(),
         entities={name: Counts() for name in found.pages},
+        left_out=dict(found.left_out),
     )
     await session.store.checkpoints.put(session.name, *found.moved)
     await session.store.runs.idle(session.name, "cycle", session.run, found.began, report.model_dump_json())
@@ -128,6 +128,7 @@ async def carry_all(session: Session, kind: Kind, path: DataPath, names: Sequenc
     async def carry() -> None:
         for name in names:
             await path.carry(name)
+        await path.finish()
 
     return await reported(session, kind, path, carry)
 
@@ -180,6 +181,7 @@ async def _report(session: Session, kind: Kind, path: DataPath, began: datetime)
         parked=[ParkedField(**one.model_dump(exclude={"reviewed_at"})) for one in parked if one.reviewed_at is None],
         open_errors=sum((await session.store.errors.counts(session.name)).values()),
         notes=path.notes,
+        left_out=path.left_out,
     )
 
 

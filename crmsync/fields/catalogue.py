@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from crmsync.fields.model import LINK_FIELDS
+from crmsync.fields.model import LINK_FIELDS, ConvertKind
 from crmsync.marketo.schema import CREATABLE_TYPES, Target
 
 
@@ -49,6 +49,7 @@ class MapEntry(_Strict):
     left_out: str | None = None
     unless: str | None = None
     lossy: str | None = None
+    empty: str | None = None
 
     @model_validator(mode="after")
     def _possible(self) -> MapEntry:
@@ -65,6 +66,17 @@ class MapEntry(_Strict):
         return LINK_FIELDS[self.link] if self.link else None
 
 
+class DerivedField(_Strict):
+    """A field whose value follows from several columns, or from a record that a column names."""
+
+    how: ConvertKind
+    columns: tuple[str, ...]
+    data_type: str
+    create: bool = False
+    display: str = ""
+    lossy: str | None = None
+
+
 class EntityMap(_Strict):
     """The columns of one entity. ``same_as`` takes over another entity's columns, but those in ``without``."""
 
@@ -72,6 +84,7 @@ class EntityMap(_Strict):
     same_as: str | None = None
     without: tuple[str, ...] = ()
     attributes: dict[str, MapEntry]
+    derived: dict[str, DerivedField] = Field(default_factory=dict)
 
 
 class DefaultMap(_Strict):
@@ -90,11 +103,18 @@ class DefaultMap(_Strict):
 
     def attributes(self, entity: str) -> dict[str, MapEntry]:
         """The columns of an entity, with those of the entity that it is the same as."""
+        if entity not in self.entities:
+            return {}
         own = self.entities[entity]
         if own.same_as is None:
             return own.attributes
         shared = self.entities[own.same_as].attributes
         return {name: entry for name, entry in shared.items() if name not in own.without} | own.attributes
+
+    def derived(self, entity: str) -> dict[str, DerivedField]:
+        """The fields of an entity that follow from several columns."""
+        own = self.entities[entity]
+        return (self.entities[own.same_as].derived if own.same_as else {}) | own.derived
 
 
 def read_map(text: str) -> DefaultMap:

@@ -15,7 +15,7 @@ from crmsync.fields.model import SYNC_FLAG, NotMapped
 from crmsync.fields.naming import display_name
 from crmsync.fields.typemap import UNMAPPED
 from crmsync.marketo.schema import Target
-from crmsync.tenants import EntityName, FieldChoice
+from crmsync.tenants import FieldChoice, MappedName
 
 
 class Wanted(NamedTuple):
@@ -45,7 +45,7 @@ class _Choice(NamedTuple):
     custom: bool
 
 
-def columns(entity: Entity, name: EntityName, default: DefaultMap, choice: FieldChoice) -> Iterator[Wanted | NotMapped]:
+def columns(entity: Entity, name: MappedName, default: DefaultMap, choice: FieldChoice) -> Iterator[Wanted | NotMapped]:
     """The columns to be synced, in the order of the map and then of the alphabet, and those left out on purpose."""
     renames = choice.rename.get(name, {})
     mine = _Choice(

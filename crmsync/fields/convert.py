@@ -15,6 +15,7 @@ from typing import Any
 from crmsync.dynamics.schema import Attribute, Entity
 from crmsync.errors import RecordRefused
 from crmsync.fields.back import back_function
+from crmsync.fields.derived import derived_function
 from crmsync.fields.labels import Labels, joined, label_texts
 from crmsync.fields.model import FIELD_LENGTH, Mapping
 from crmsync.fields.typemap import cuts
@@ -38,24 +39,30 @@ class Converter:
         self._plain: list[tuple[str, str]] = []
         self._texts: list[tuple[str, str, int, Function]] = []
         self._others: list[tuple[str, str, Function]] = []
+        self._derived: list[tuple[str, Callable[[dict[str, Any]], Any]]] = []
         self._columns: list[tuple[str, str, Function]] = []
         self._back: dict[str, tuple[str, Function]] = {}
         for mapping in mappings:
             if mapping.convert == "constant":
                 self._template[mapping.field] = mapping.value
+            elif (derive := derived_function(mapping)) is not None:
+                self._template[mapping.field] = None
+                self._derived.append((mapping.field, derive))
             elif mapping.attribute in entity.attributes:
                 self._add(mapping, entity.attributes[mapping.attribute])
 
     def _add(self, mapping: Mapping, attribute: Attribute) -> None:
         source, field = attribute.select_name, mapping.field
-        self._template[field] = None
+        self._template[field] = mapping.value
         self._back[field] = (attribute.logical_name, back_function(mapping, attribute))
         if mapping.convert in _AS_IT_IS:
             self._plain.append((source, field))
             return
         function = _function(mapping, attribute)
         self._columns.append((source, attribute.logical_name, function))
-        if mapping.convert in _TEXT:
+        if mapping.value is not None:
+            self._others.append((source, field, partial(_or_else, function, mapping.value)))
+        elif mapping.convert in _TEXT:
             limit = mapping.max_length or FIELD_LENGTH
             short = limit // _BYTES_PER_CHARACTER if mapping.data_type == "text" else limit
             self._texts.append((source, field, short, function))
@@ -77,6 +84,8 @@ class Converter:
                 value = get(source)
                 if value is not None:
                     result[field] = function(value)
+            for field, derive in self._derived:
+                result[field] = derive(record)
         except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
             raise self._refused(record, error) from None
         return result
@@ -142,6 +151,12 @@ def _function(mapping: Mapping, attribute: Attribute) -> Function:
         case "labels":
             return lru_cache(_MULTI_SELECTS)(partial(joined, label_texts(attribute), shorten))
     return partial(_text, shorten)
+
+
+def _or_else(function: Function, stand_in: Any, value: Any) -> Any:
+    """What the function makes of the value; where that is nothing, what stands in for it."""
+    result = function(value)
+    return stand_in if result is None or (isinstance(result, str) and not result.strip()) else result
 
 
 def _text(shorten: Callable[[str], str], value: str) -> str | None:

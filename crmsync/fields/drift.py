@@ -65,13 +65,7 @@ def difference(old: DynamicsSchema | MarketoSchema, new: DynamicsSchema | Market
     if isinstance(old, DynamicsSchema) and isinstance(new, DynamicsSchema):
         return SchemaDifference(changes=tuple(_entities(old.entities, new.entities)))
     if isinstance(old, MarketoSchema) and isinstance(new, MarketoSchema):
-        objects = ((old.person, new.person), (old.company, new.company), (old.sales_person, new.sales_person))
-        names = ("person", "company", "sales person")
-        return SchemaDifference(
-            changes=tuple(
-                change for name, (was, now) in zip(names, objects, strict=True) for change in _object(name, was, now)
-            )
-        )
+        return SchemaDifference(changes=tuple(_objects(old, new)))
     raise TypeError("compare two snapshots of the same side")
 
 
@@ -150,6 +144,22 @@ def _options(name: str, was: Mapping[int, str], now: Mapping[int, str]) -> Itera
 
 def _yes_or_no(value: bool) -> str:
     return "yes" if value else "no"
+
+
+def _objects(old: MarketoSchema, new: MarketoSchema) -> Iterator[Change]:
+    for attribute in ("person", "company", "sales_person", "opportunity", "opportunity_role"):
+        name = attribute.replace("_", " ")
+        was, now = getattr(old, attribute), getattr(new, attribute)
+        if was is not None and now is not None:
+            yield from _object(name, was, now)
+        elif now is not None:
+            yield Change(
+                entity=name, attribute=None, what="added", text=f"it is there now, with {len(now.fields)} fields"
+            )
+        elif was is not None:
+            yield Change(
+                entity=name, attribute=None, what="deleted", text=f"it is gone: {new.left_out.get(attribute, '')}"
+            )
 
 
 def _object(name: str, old: ObjectSchema, new: ObjectSchema) -> Iterator[Change]:

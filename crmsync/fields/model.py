@@ -22,14 +22,17 @@ ConvertKind = Literal[
     "date", "datetime", "wall time",
     "label", "labels", "value",
     "guid", "owner", "company", "constant",
+    "amount", "close date", "closed", "won", "team",
 ]  # fmt: skip
 """How a value is converted. ``value`` sends an option's number, ``wall time`` a date and time that have no zone,
-``owner`` and ``company`` the id of a record that must be in Marketo first."""
+``owner`` and ``company`` the id of a record that must be in Marketo first. Those of the last line follow from several
+columns, or from a record beside the row (``crmsync.fields.derived``)."""
 
 KEY_FIELDS: dict[Target, str] = {
     "person": "dynamicsId",
     "company": "externalCompanyId",
     "sales_person": "externalSalesPersonId",
+    "opportunity": "externalOpportunityId",
 }
 """The field that every upsert of an object is keyed by; it holds the Dynamics id in lower case."""
 
@@ -37,6 +40,15 @@ LINK_FIELDS = {"owner": "externalSalesPersonId", "company": "externalCompanyId"}
 
 SYNC_FLAG = "new_synctomkto"
 """The column that keeps a record out of Marketo when it says No. It is read whenever it exists."""
+
+OWNER_TEAM = "msOwnerTeam"
+"""The person field that names the team that owns a record; users are owners by ``externalSalesPersonId``."""
+
+ALWAYS_READ: dict[str, tuple[str, ...]] = {
+    "opportunity": ("customerid", "parentcontactid", "createdon"),
+    "connection": ("record1id", "record2id", "record2roleid", "statecode", "createdon"),
+}
+"""Columns from which opportunity roles follow: read whatever is mapped."""
 
 FIELD_LENGTH = 255
 TEXT_AREA_BYTES = 30_000
@@ -50,7 +62,8 @@ class Mapping(_Frozen):
     """One column of an entity and the Marketo field that it goes to.
 
     ``lossy`` says in advance what does not survive. ``max_length`` is what the field holds: characters, but bytes
-    where ``data_type`` is ``text``. A ``constant`` has no attribute, only a ``value``.
+    where ``data_type`` is ``text``. A ``constant`` has no attribute, only a ``value``; elsewhere ``value`` stands in
+    for an empty one. ``also`` are further columns that the value follows from.
     """
 
     entity: str
@@ -63,12 +76,13 @@ class Mapping(_Frozen):
     lossy: str | None = None
     max_length: int | None = None
     value: str | bool | None = None
+    also: tuple[str, ...] = ()
 
 
 class WorksheetRow(_Frozen):
     """A field that only an administrator can make in Marketo, for one column."""
 
-    object: Literal["person", "company"]
+    object: Literal["person", "company", "opportunity"]
     display_name: str
     field: str
     data_type: str
@@ -86,16 +100,22 @@ class NotMapped(_Frozen):
 
 
 class Selection(_Frozen):
-    """The fields of one tenant. Entities stand in the order in which they are synced, mappings in that of the map."""
+    """The fields of one tenant. Entities stand in the order in which they are synced, mappings in that of the map.
+
+    ``left_out`` are entities that the subscription does not take, and why.
+    """
 
     mappings: dict[str, tuple[Mapping, ...]]
     to_create: tuple[NewPersonField, ...] = ()
     worksheet: tuple[WorksheetRow, ...] = ()
     not_mapped: tuple[NotMapped, ...] = ()
+    left_out: dict[str, str] = {}
 
     def select(self, entity: Entity) -> tuple[str, ...]:
         """Names for ``$select``, sorted, without the primary key; a column that is gone from ``entity`` is left out."""
-        wanted = {mapping.attribute for mapping in self.mappings.get(entity.logical_name, ())} | {SYNC_FLAG}
+        mappings = self.mappings.get(entity.logical_name, ())
+        wanted = {name for mapping in mappings for name in (mapping.attribute, *mapping.also)}
+        wanted |= {SYNC_FLAG, *ALWAYS_READ.get(entity.logical_name, ())}
         present = (entity.attributes[name] for name in wanted - {entity.primary_id} if name in entity.attributes)
         return tuple(sorted(attribute.select_name for attribute in present))
 

@@ -16,7 +16,7 @@ from itertools import count
 from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.errors import TenantFileWrong
 from crmsync.fields.catalogue import DefaultMap
-from crmsync.tenants import EntityName, FieldChoice
+from crmsync.tenants import FieldChoice, MappedName
 
 _REST_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _SPECIAL = re.compile(r"[^A-Za-z0-9 _-]+")
@@ -65,7 +65,7 @@ def check_choice(choice: FieldChoice, dynamics: DynamicsSchema, default: Default
         )
 
 
-def _mentions(choice: FieldChoice) -> Iterator[tuple[str, EntityName, str]]:
+def _mentions(choice: FieldChoice) -> Iterator[tuple[str, MappedName, str]]:
     for key, columns in (("include", choice.include), ("exclude", choice.exclude), ("rename", choice.rename)):
         for entity, names in columns.items():
             yield from ((key, entity, name) for name in names)
@@ -104,6 +104,7 @@ def _wrong_renames(choice: FieldChoice, default: DefaultMap) -> Iterator[str]:
     for entity, renames in choice.rename.items():
         reserved = set(default.system[default.entities[entity].target])
         reserved |= {entry.link_field for entry in default.attributes(entity).values() if entry.link_field}
+        reserved |= set(default.derived(entity))
         used: dict[str, str] = {}
         for name, field in renames.items():
             if not _REST_NAME.fullmatch(field):

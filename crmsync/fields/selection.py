@@ -11,15 +11,21 @@ from typing import Literal
 
 from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.errors import FeatureMissing, FieldBudgetExceeded, NativeSyncOn
-from crmsync.fields.catalogue import DefaultMap, SystemField, default_map
+from crmsync.fields.catalogue import DefaultMap, DerivedField, SystemField, default_map
 from crmsync.fields.columns import Wanted, columns
-from crmsync.fields.model import KEY_FIELDS, LINK_FIELDS, Mapping, NotMapped, Selection, WorksheetRow
+from crmsync.fields.model import FIELD_LENGTH, KEY_FIELDS, LINK_FIELDS, Mapping, NotMapped, Selection, WorksheetRow
 from crmsync.fields.naming import DisplayNames, check_choice
 from crmsync.fields.typemap import Fit, fitting, preferred, why_unmapped
 from crmsync.marketo.schema import CREATABLE_TYPES, CREATION_LIMIT, Field, MarketoSchema, NewPersonField, Target
-from crmsync.tenants import ENTITIES, EntityName, FieldChoice
+from crmsync.tenants import ENTITIES, FieldChoice, MappedName
 
 SHOWN = 12
+
+_MADE_BY_HAND: dict[Target, Literal["person", "company", "opportunity"]] = {
+    "company": "company",
+    "opportunity": "opportunity",
+}
+"""Objects whose fields only an administrator can make."""
 
 
 def select_fields(dynamics: DynamicsSchema, marketo: MarketoSchema, choice: FieldChoice) -> Selection:
@@ -33,7 +39,7 @@ def select_fields(dynamics: DynamicsSchema, marketo: MarketoSchema, choice: Fiel
     check_choice(choice, dynamics, default)
     chooser = _Chooser(dynamics, marketo, default)
     for name in ENTITIES:
-        if name in dynamics.entities:
+        if name != "connection" and name in dynamics.entities and name not in marketo.left_out:
             chooser.add(name, choice)
     selection = chooser.selection()
     _check_budget(selection, marketo)
@@ -54,6 +60,8 @@ class _Chooser:
         self._shared: dict[str, tuple[str, str]] = {}
         taken = [*marketo.person.fields.values(), *marketo.company.fields.values()]
         self._display_names = DisplayNames(field.display_name for field in taken)
+        mine = marketo.opportunity.fields.values() if marketo.opportunity else ()
+        self._opportunity_names = DisplayNames(field.display_name for field in mine)
 
     def selection(self) -> Selection:
         return Selection(
@@ -61,17 +69,22 @@ class _Chooser:
             to_create=tuple(self._planned.values()),
             worksheet=tuple(self._named(row) for row in self._worksheet.values()),
             not_mapped=tuple(self._not_mapped),
+            left_out={name: reason for name, reason in self._marketo.left_out.items() if name in ENTITIES},
         )
 
     def _named(self, row: WorksheetRow) -> WorksheetRow:
         """The row with a display name of its own; the fields that crmsync makes have had theirs before."""
-        return row.model_copy(update={"display_name": self._display_names.unique(row.display_name)})
+        names = self._opportunity_names if row.object == "opportunity" else self._display_names
+        return row.model_copy(update={"display_name": names.unique(row.display_name)})
 
-    def add(self, name: EntityName, choice: FieldChoice) -> None:
+    def add(self, name: MappedName, choice: FieldChoice) -> None:
         self._mappings[name] = {}
         target = self._default.entities[name].target
         for field, system in self._default.system[target].items():
             self._add_system_field(name, target, field, system)
+        excluded = frozenset(choice.exclude.get(name, ()))
+        for field, derived in self._default.derived(name).items():
+            self._derive(name, target, field, derived, excluded)
         renamed = {field: column for column, field in choice.rename.get(name, {}).items()}
         for column in columns(self._dynamics.entities[name], name, self._default, choice):
             if isinstance(column, NotMapped):
@@ -97,6 +110,41 @@ class _Chooser:
             standard=True,
             value=system.constant.get(entity),
         )
+
+    def _derive(self, entity: str, target: Target, field: str, derived: DerivedField, excluded: frozenset[str]) -> None:
+        """A field that follows from several columns; it takes all of them."""
+        attributes = self._dynamics.entities[entity].attributes
+        first, *others = derived.columns
+        found = self._existing(target, field)
+        missing = [column for column in derived.columns if column not in attributes]
+        if missing:
+            reason = f"the organization has no such column, and {field} follows from it"
+            self._not_mapped.append(NotMapped(entity=entity, attribute=missing[0], reason=reason))
+        elif excluded & set(derived.columns):
+            return  # the column is told of as left out
+        elif found is None and not derived.create:
+            reason = f"the subscription has no field {field}"
+            self._not_mapped.append(NotMapped(entity=entity, attribute=first, reason=reason))
+        elif found is not None and (found.data_type != derived.data_type or not found.updateable):
+            reason = f"Marketo's field {field} is {found.data_type}, and cannot be filled from it"
+            self._not_mapped.append(NotMapped(entity=entity, attribute=first, reason=reason))
+        else:
+            if found is None:
+                self._plan(field, derived.data_type, derived.display, "")
+            fit = fitting(attributes[first], derived.data_type, found) if derived.data_type == "currency" else None
+            length = (found.length if found else None) or FIELD_LENGTH
+            self._mappings[entity][field] = Mapping(
+                entity=entity,
+                attribute=first,
+                also=tuple(others),
+                target=target,
+                field=field,
+                data_type=derived.data_type,
+                convert=derived.how,
+                standard=True,
+                lossy=derived.lossy or (fit.lossy if fit else None),
+                max_length=length if derived.data_type == "string" else None,
+            )
 
     def _link(self, column: Wanted, link: Literal["owner", "company"]) -> None:
         self._existing(column.target, LINK_FIELDS[link])
@@ -138,14 +186,14 @@ class _Chooser:
         if column.target == "sales_person":
             self._leave(column, "the fields of sales persons are fixed in Marketo, none can be added")
             return
-        if column.target == "company" and best.convert == "cut text":
+        if column.target in _MADE_BY_HAND and best.convert == "cut text":
             # An administrator makes it anyway, and can make a text area, which cuts less.
             best = fitting(column.attribute, "text") or best
         data_type = planned.data_type if planned else ((entry and (entry.create or entry.admin)) or best.data_type)
         fit = fitting(column.attribute, data_type)
         if fit is None:
             self._leave(column, _unfit(column, name, data_type))
-        elif column.target == "company" or data_type not in CREATABLE_TYPES:
+        elif column.target in _MADE_BY_HAND or data_type not in CREATABLE_TYPES:
             self._ask_administrator(column, name, data_type)
         else:
             self._plan(name, data_type, column.label, column.attribute.logical_name)
@@ -159,6 +207,8 @@ class _Chooser:
         if column.entry is not None:
             return next((name for name in column.entry.field if name in existing), column.entry.field[0])
         name = column.attribute.logical_name
+        if column.target == "opportunity":
+            return name  # its fields are nobody else's
         if column.target == "person" and name in self._marketo.company.fields:
             name += "_person"
         own = f"{name}_{column.entity}"
@@ -196,6 +246,7 @@ class _Chooser:
             standard=column.entry is not None,
             lossy="; ".join(filter(None, (note, fit.lossy))) or None,
             max_length=fit.max_length,
+            value=column.entry.empty if column.entry else None,
         )
 
     def _leave(self, column: Wanted, reason: str) -> None:
@@ -213,8 +264,8 @@ class _Chooser:
             )
 
     def _ask_administrator(self, column: Wanted, name: str, data_type: str) -> None:
-        kind: Literal["person", "company"] = "company" if column.target == "company" else "person"
-        what = "company fields" if kind == "company" else "text areas"
+        kind = _MADE_BY_HAND.get(column.target, "person")
+        what = "text areas" if kind == "person" else f"{kind} fields"
         why = f"{what} cannot be made over the API"
         self._leave(column, f"Marketo has no field {name}, and {why}: see the worksheet")
         if (kind, name) not in self._worksheet:

@@ -84,6 +84,7 @@ def describe_plan(selection: Selection) -> list[str]:
         lines.append(f"Marketo fields that only an administrator can make (worksheet): {len(selection.worksheet)}")
         lines += [f"  {row.object}: {row.field} ({row.data_type}, '{row.display_name}')" for row in selection.worksheet]
     lines += _section("Values that lose something", [f"{_way(one)}: {one.lossy}" for one in lossy(selection)])
+    lines += _section("Entities that are left out", [f"{name}: {why}" for name, why in selection.left_out.items()])
     left = [f"{one.entity}.{one.attribute}: {one.reason}" for one in selection.not_mapped]
     return lines + _section("Columns that are not synced", left)
 

@@ -14,6 +14,9 @@ from typing import Any
 
 import orjson
 
+Key = str | tuple[str, ...]
+"""The field that identifies a record, or the fields that do so together."""
+
 MAX_RECORDS = 300
 MAX_BYTES = 1_000_000
 _ROOM_FOR_HEAD = 1_000
@@ -36,7 +39,7 @@ class Unsendable:
 
 
 def batches(
-    records: Sequence[Mapping[str, Any]], *, key: str, max_records: int = MAX_RECORDS, max_bytes: int = MAX_BYTES
+    records: Sequence[Mapping[str, Any]], *, key: Key, max_records: int = MAX_RECORDS, max_bytes: int = MAX_BYTES
 ) -> Iterator[list[Piece] | Unsendable]:
     """The records in calls of their order. A second record of one key starts a new call, to be sent after the first."""
     batch: list[Piece] = []
@@ -47,7 +50,7 @@ def batches(
         if isinstance(piece, Unsendable):
             yield piece
             continue
-        this = str(record.get(key, place)).lower()
+        this = _key(record, key, place)
         if batch and (len(batch) == max_records or size + len(piece.json) + 1 > max_bytes or this in keys):
             yield batch
             batch, size, keys = [], _ROOM_FOR_HEAD, set()
@@ -63,6 +66,13 @@ def body(head: Mapping[str, str], pieces: Sequence[Piece]) -> bytes:
     members = [orjson.dumps(name) + b":" + orjson.dumps(value) for name, value in head.items()]
     members.append(b'"input":[' + b",".join(piece.json for piece in pieces) + b"]")
     return b"{" + b",".join(members) + b"}"
+
+
+def _key(record: Mapping[str, Any], key: Key, place: int) -> str:
+    """What two records of one call must not have in common; a record without a key is like no other."""
+    if isinstance(key, str):
+        return str(record.get(key, place)).lower()
+    return "\n".join(str(record.get(name, place)).lower() for name in key)
 
 
 def _piece(place: int, record: Mapping[str, Any], max_bytes: int) -> Piece | Unsendable:

@@ -25,8 +25,15 @@ class Known(IntEnum):
 READ_WRITE_LEAD = "Read-Write Lead"
 READ_WRITE_COMPANY = "Read-Write Company"
 READ_WRITE_SALES_PERSON = "Read-Write Sales Person"
+READ_WRITE_OPPORTUNITY = "Read-Write Opportunity"
 READ_WRITE_FIELDS = "Read-Write Schema Custom Field"
-NEEDED_PERMISSIONS = (READ_WRITE_LEAD, READ_WRITE_COMPANY, READ_WRITE_SALES_PERSON, READ_WRITE_FIELDS)
+NEEDED_PERMISSIONS = (
+    READ_WRITE_LEAD,
+    READ_WRITE_COMPANY,
+    READ_WRITE_SALES_PERSON,
+    READ_WRITE_OPPORTUNITY,
+    READ_WRITE_FIELDS,
+)
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,16 @@ SYNC_COMPANIES = Call("POST", "/rest/v1/companies.json", READ_WRITE_COMPANY, 60,
 DESCRIBE_SALES_PERSONS = Call("GET", "/rest/v1/salespersons/describe.json", READ_WRITE_SALES_PERSON)
 QUERY_SALES_PERSONS = Call("GET", "/rest/v1/salespersons.json", READ_WRITE_SALES_PERSON)
 SYNC_SALES_PERSONS = Call("POST", "/rest/v1/salespersons.json", READ_WRITE_SALES_PERSON, 60, _ENDED)
+
+DESCRIBE_OPPORTUNITIES = Call("GET", "/rest/v1/opportunities/describe.json", READ_WRITE_OPPORTUNITY)
+QUERY_OPPORTUNITIES = Call("GET", "/rest/v1/opportunities.json", READ_WRITE_OPPORTUNITY)
+SYNC_OPPORTUNITIES = Call("POST", "/rest/v1/opportunities.json", READ_WRITE_OPPORTUNITY, 60, _ENDED)
+DELETE_OPPORTUNITIES = Call("POST", "/rest/v1/opportunities/delete.json", READ_WRITE_OPPORTUNITY, 60)
+
+DESCRIBE_ROLES = Call("GET", "/rest/v1/opportunities/roles/describe.json", READ_WRITE_OPPORTUNITY)
+QUERY_ROLES = Call("GET", "/rest/v1/opportunities/roles.json", READ_WRITE_OPPORTUNITY)
+SYNC_ROLES = Call("POST", "/rest/v1/opportunities/roles.json", READ_WRITE_OPPORTUNITY, 60, _ENDED)
+DELETE_ROLES = Call("POST", "/rest/v1/opportunities/roles/delete.json", READ_WRITE_OPPORTUNITY, 60)
 
 START_IMPORT = Call("POST", "/bulk/v1/leads.json", READ_WRITE_LEAD, 60, _NOT_EXECUTED)
 IMPORT_STATUS = Call("GET", "/bulk/v1/leads/batch/{batch_id}.json", READ_WRITE_LEAD)

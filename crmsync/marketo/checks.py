@@ -5,8 +5,9 @@ Marketo has no call that tells a user's permissions, so each is found by a call 
 - *Read-Write Lead*: Sync Leads with ``updateOnly``, by an e-mail address under ``.invalid``, a top-level domain that
   can never exist (RFC 2606). Nobody has it, so the record is skipped (1004); if somebody had, the record holds nothing
   but the address that is there already.
-- *Read-Write Company*, *Read-Write Sales Person*: the same with an external id that no CRM gives out; skipped
-  with 1013, or 1018 while the native sync is on. ``updateOnly`` never creates, and the record is only its key.
+- *Read-Write Company*, *Read-Write Sales Person*, *Read-Write Opportunity*: the same with an external id that no CRM
+  gives out; skipped with 1013, or 1018 while the native sync is on. ``updateOnly`` never creates, and the record is
+  only its key.
 - *Read-Write Schema Custom Field*: reading one page of the field schema, which needs this permission (or its sister for
   standard fields: a user with that one alone looks better here than it is).
 
@@ -33,6 +34,7 @@ from crmsync.marketo.calls import (
     NEEDED_PERMISSIONS,
     QUERY_FIELDS,
     SYNC_COMPANIES,
+    SYNC_OPPORTUNITIES,
     SYNC_PEOPLE,
     SYNC_SALES_PERSONS,
     Call,
@@ -48,6 +50,7 @@ PROBES: tuple[tuple[Call, dict[str, Any] | None], ...] = (
     (SYNC_PEOPLE, {"action": "updateOnly", "lookupField": "email", "input": [{"email": NOBODY}]}),
     (SYNC_COMPANIES, COMPANY_PROBE),
     (SYNC_SALES_PERSONS, {**_BY_DEDUPE_FIELDS, "input": [{"externalSalesPersonId": NO_RECORD}]}),
+    (SYNC_OPPORTUNITIES, {**_BY_DEDUPE_FIELDS, "input": [{"externalOpportunityId": NO_RECORD}]}),
     (QUERY_FIELDS, None),
 )
 

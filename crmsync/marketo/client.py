@@ -1,4 +1,4 @@
-"""The client of one Marketo subscription: people, companies, sales persons, imports, schema, checks.
+"""The client of one Marketo subscription: people, companies, owners, opportunities, imports, schema, checks.
 
 Each method is one thing to do, whatever number of calls it takes; the calls share one budget, one token and one
 connection pool. Methods raise the errors of ``crmsync.errors``; what a single record did wrong is in its ``Outcome``.
@@ -112,7 +112,7 @@ class MarketoClient:
     # Schema
 
     async def schema(self) -> MarketoSchema:
-        """A snapshot of the fields of people, companies and sales persons."""
+        """A snapshot of the fields of people, companies, sales persons and, where they are there, opportunities."""
         return await fields.read_schema(self._rest, now=self._clock())
 
     async def create_person_fields(self, new: Sequence[NewPersonField]) -> dict[str, Outcome]:
@@ -166,6 +166,43 @@ class MarketoClient:
     ) -> list[dict[str, Any]]:
         """The sales persons whose ``filter_type`` has one of ``values``."""
         return await objects.find_objects(self._rest, objects.SALES_PERSONS, filter_type, values, fields)
+
+    # Opportunities and their roles
+
+    async def sync_opportunities(
+        self, records: Sequence[Mapping[str, Any]], *, action: str = "createOrUpdate"
+    ) -> list[Outcome]:
+        """Write opportunities by ``externalOpportunityId``; as ``sync_people``."""
+        return await objects.sync_objects(self._rest, objects.OPPORTUNITIES, records, action=action)
+
+    async def opportunities(
+        self, filter_type: str, values: Sequence[str], fields: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        """The opportunities whose ``filter_type`` has one of ``values``."""
+        return await objects.find_objects(self._rest, objects.OPPORTUNITIES, filter_type, values, fields)
+
+    async def delete_opportunities(self, ids: Sequence[str]) -> list[Outcome]:
+        """Delete opportunities by ``externalOpportunityId``; one that has roles stays (1022)."""
+        keys = [{"externalOpportunityId": one} for one in ids]
+        return await objects.delete_objects(self._rest, objects.OPPORTUNITIES, keys)
+
+    async def sync_roles(
+        self, records: Sequence[Mapping[str, Any]], *, action: str = "createOrUpdate"
+    ) -> list[Outcome]:
+        """Write roles by opportunity, person (Marketo's id) and role name; as ``sync_people``."""
+        return await objects.sync_objects(self._rest, objects.ROLES, records, action=action)
+
+    async def roles(self, filter_type: str, values: Sequence[str], fields: Sequence[str]) -> list[dict[str, Any]]:
+        """The roles whose ``filter_type`` (``externalOpportunityId``, ``leadId``) has one of ``values``."""
+        return await objects.find_objects(self._rest, objects.ROLES, filter_type, values, fields)
+
+    async def roles_by_key(self, keys: Sequence[Mapping[str, Any]], fields: Sequence[str]) -> list[dict[str, Any]]:
+        """The roles that have one of these keys (``externalOpportunityId``, ``leadId``, ``role``)."""
+        return await objects.find_by_key(self._rest, objects.ROLES, keys, fields)
+
+    async def delete_roles(self, keys: Sequence[Mapping[str, Any]]) -> list[Outcome]:
+        """Delete roles by their key; one that is gone already counts as deleted."""
+        return await objects.delete_objects(self._rest, objects.ROLES, keys)
 
     # Bulk import
 

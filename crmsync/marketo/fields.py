@@ -1,4 +1,4 @@
-"""The schema of a subscription: what people, companies and sales persons can hold; and new custom fields for people.
+"""The schema of a subscription: what its objects can hold; and new custom fields for people.
 
 A field that was created can never be deleted, only hidden, and only people's fields can be created over the API.
 
@@ -11,10 +11,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from crmsync.errors import FeatureMissing, PermissionMissing
 from crmsync.marketo.calls import (
     CREATE_FIELDS,
     DESCRIBE_COMPANIES,
+    DESCRIBE_OPPORTUNITIES,
     DESCRIBE_PEOPLE,
+    DESCRIBE_ROLES,
     DESCRIBE_SALES_PERSONS,
     QUERY_FIELDS,
     Call,
@@ -27,12 +30,24 @@ from crmsync.marketo.writes import write
 
 
 async def read_schema(rest: Rest, *, now: float) -> MarketoSchema:
-    """A snapshot of the three objects, and how many person fields were made over the API."""
+    """A snapshot of the objects, and how many person fields were made over the API.
+
+    A subscription may be without opportunities, or its API user without the right to them: the rest goes on.
+    """
+    left_out: dict[str, str] = {}
+    optional: dict[str, ObjectSchema | None] = {"opportunity": None, "opportunity_role": None}
+    try:
+        optional["opportunity"] = await _describe(rest, DESCRIBE_OPPORTUNITIES)
+        optional["opportunity_role"] = await _describe(rest, DESCRIBE_ROLES)
+    except (FeatureMissing, PermissionMissing) as error:
+        left_out = {name: error.message for name, found in optional.items() if found is None}
     return MarketoSchema(
         taken_at=datetime.fromtimestamp(now, UTC),
         person=await _describe(rest, DESCRIBE_PEOPLE),
         company=await _describe(rest, DESCRIBE_COMPANIES),
         sales_person=await _describe(rest, DESCRIBE_SALES_PERSONS),
+        **optional,
+        left_out=left_out,
         api_created_fields=await _count_api_created(rest),
     )
 

@@ -5,9 +5,11 @@ Source: "Lead Database" (query, ``_method=GET``), "Leads" (1003 when more than 1
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
+
+import orjson
 
 from crmsync.errors import BatchTooLarge, CrmsyncError, RequestRefused
 from crmsync.marketo.calls import Call
@@ -48,6 +50,27 @@ async def _query(
     middle = len(values) // 2
     first = await _query(rest, call, filter_type, values[:middle], fields)
     return first + await _query(rest, call, filter_type, values[middle:], fields)
+
+
+async def query_keys(
+    rest: Rest, call: Call, keys: Sequence[Mapping[str, Any]], fields: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Every record that has one of ``keys``, each of several fields: a POST with JSON, repeated whole beside a page's
+    token ("Lead Database", compound keys)."""
+    found: list[dict[str, Any]] = []
+    for start in range(0, len(keys), MAX_VALUES):
+        asked: dict[str, Any] = {"filterType": "dedupeFields", "input": list(keys[start : start + MAX_VALUES])}
+        if fields:
+            asked["fields"] = list(fields)
+        token: str | None = None
+        while True:
+            body = orjson.dumps(asked | ({"nextPageToken": token} if token else {}))
+            answer = await rest.send(call.as_form(), params={"_method": "GET"}, body=body)
+            found += answer.result
+            token = answer.next_page
+            if token is None:
+                break
+    return found
 
 
 async def pages(rest: Rest, call: Call, params: dict[str, str], *, split: bool = False) -> AsyncIterator[Answer]:

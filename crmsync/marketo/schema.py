@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Target = Literal["person", "company", "sales_person"]
+Target = Literal["person", "company", "sales_person", "opportunity"]
 
 CREATABLE_TYPES = frozenset(
     {
@@ -55,7 +55,8 @@ class ObjectSchema(BaseModel):
 class MarketoSchema(BaseModel):
     """A snapshot of a subscription's schema; ``taken_at`` is UTC.
 
-    ``api_created_fields`` counts the custom person fields that were made over the API: the budget is 100.
+    ``api_created_fields`` counts the custom person fields that were made over the API: the budget is 100. An object
+    that the subscription does not have, or does not show, is None; ``left_out`` says why.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -64,10 +65,16 @@ class MarketoSchema(BaseModel):
     person: ObjectSchema
     company: ObjectSchema
     sales_person: ObjectSchema
+    opportunity: ObjectSchema | None = None
+    opportunity_role: ObjectSchema | None = None
+    left_out: dict[str, str] = {}
     api_created_fields: int = 0
 
     def of(self, target: Target) -> ObjectSchema:
-        return {"person": self.person, "company": self.company, "sales_person": self.sales_person}[target]
+        """The object, which must be there."""
+        found: ObjectSchema | None = getattr(self, target)
+        assert found is not None, target  # what is left out is not selected
+        return found
 
 
 class NewPersonField(BaseModel):

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from crmsync.errors import BatchTooLarge, CrmsyncError, RecordRefused, ServiceUnavailable
-from crmsync.marketo.batches import Piece, Unsendable, batches, body
+from crmsync.marketo.batches import Key, Piece, Unsendable, batches, body
 from crmsync.marketo.calls import Call
 from crmsync.marketo.errors import Reaction, error_from_code, row_of
 from crmsync.marketo.outcomes import Outcome, read_outcomes, refused
@@ -23,7 +23,7 @@ SUSPECTS = 5
 
 
 async def write(
-    rest: Rest, call: Call, head: Mapping[str, str], records: Sequence[Mapping[str, Any]], *, key: str
+    rest: Rest, call: Call, head: Mapping[str, str], records: Sequence[Mapping[str, Any]], *, key: Key
 ) -> list[Outcome]:
     """Send ``records`` and tell what became of each, in their order.
 

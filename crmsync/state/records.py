@@ -7,7 +7,7 @@ which keys may still be on their way (invariant 2).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 from uuid import uuid4
@@ -17,11 +17,15 @@ import sqlalchemy as sa
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from crmsync.state.pending import mark_arrivals
 from crmsync.state.sql import among, now, upsert
 from crmsync.state.syncerrors import SyncError, forget_errors, keep_errors
 from crmsync.state.tables import counters, field_sets, in_flight, records
 
-RecordStatus = Literal["synced", "filtered", "failed", "deleted", "unknown"]
+RecordStatus = Literal["synced", "filtered", "failed", "deleted", "unknown", "unneeded"]
+"""``unneeded``: an account that no synced person belongs to, where the tenant wants only the others."""
+
+FlightKind = Literal["sync", "import", "delete"]
 PARENTS = ("systemuser", "account")
 """The entities that records wait for before they can be linked."""
 
@@ -39,10 +43,11 @@ class Known(NamedTuple):
     waiting_owner: str | None
     waiting_company: str | None
     read_number: int
+    parent_id: str | None = None
 
 
 class Outcome(NamedTuple):
-    """What became of one record that was handled: a row of the ledger."""
+    """What became of one record that was handled: a row of the ledger. ``parent_id``: the opportunity of a role."""
 
     record_id: str
     status: RecordStatus
@@ -53,14 +58,15 @@ class Outcome(NamedTuple):
     waiting_owner: str | None
     waiting_company: str | None
     read_number: int
+    parent_id: str | None = None
 
 
 class Flight(BaseModel):
-    """A request whose outcomes are not known yet: a Sync call or an import, with the keys it carries."""
+    """A request whose outcomes are not known yet: a Sync call, an import or a deletion, with the keys it carries."""
 
     id: str
     entity: str
-    kind: Literal["sync", "import"]
+    kind: FlightKind
     job: int | None
     keys: list[str]
     sent_at: datetime
@@ -122,12 +128,22 @@ class RecordStore:
         async with self._engine.connect() as connection:
             return {row.id: tuple(orjson.loads(row.names)) for row in await connection.execute(query)}
 
-    async def take_off(self, tenant: str, entity: str, kind: Literal["sync", "import"], keys: Sequence[str]) -> Flight:
-        """Note a request before it is sent."""
+    async def take_off(
+        self,
+        tenant: str,
+        entity: str,
+        kind: FlightKind,
+        keys: Sequence[str],
+        parents: Mapping[str, str] | None = None,
+    ) -> Flight:
+        """Note a request before it is sent. With ``parents`` its keys get rows at once: what a key hangs on must be
+        known even if the answer is lost."""
         flight = Flight(id=str(uuid4()), entity=entity, kind=kind, job=None, keys=list(keys), sent_at=now())
         row = flight.model_dump() | {"tenant": tenant, "keys": orjson.dumps(flight.keys).decode()}
         async with self._engine.begin() as connection:
             await connection.execute(sa.insert(in_flight), [row])
+            if parents:
+                await _insert_unknown(connection, tenant, entity, keys, parents)
         return flight
 
     async def never_left(self, flight: str) -> None:
@@ -155,8 +171,12 @@ class RecordStore:
         flight: str | None = None,
         errors: Sequence[SyncError] = (),
         counts: dict[str, int] | None = None,
+        arrived: Sequence[str] = (),
     ) -> None:
-        """Write outcomes, their sync errors and counters, and take the request out of ``in_flight``, all at once."""
+        """Write outcomes, their sync errors and counters, and take the request out of ``in_flight``, all at once.
+
+        ``arrived`` are records that Marketo did not have before: what waited for them is due.
+        """
         failed = {error.record_id for error in errors}
         moment = now()
         rows = [
@@ -173,6 +193,8 @@ class RecordStore:
             await keep_errors(connection, tenant, errors)
             done = [outcome.record_id for outcome in outcomes if outcome.record_id not in failed]
             await forget_errors(connection, tenant, entity, done)
+            if arrived:
+                await mark_arrivals(connection, tenant, entity, arrived)
             await _count(connection, tenant, entity, counts or {}, moment if rows else None)
             if flight is not None:
                 await connection.execute(sa.delete(in_flight).where(in_flight.c.id == flight))
@@ -181,19 +203,42 @@ class RecordStore:
         """A request of a killed run is over: its keys without an outcome become ``unknown``, to be written anew with
         every value told, because Marketo may hold them already."""
         async with self._engine.begin() as connection:
-            query = sa.select(records.c.record_id).where(
-                _of(records, tenant, flight.entity), among(connection, records.c.record_id, flight.keys)
-            )
-            there = set(await connection.scalars(query))
-            blank = Outcome("", "unknown", False, None, None, None, None, None, 0)._asdict()
-            rows = [
-                {"tenant": tenant, "entity": flight.entity, "synced_at": None, **blank, "record_id": key}
-                for key in flight.keys
-                if key not in there
-            ]
-            if rows:
-                await connection.execute(sa.insert(records), rows)
+            await _insert_unknown(connection, tenant, flight.entity, flight.keys, {})
             await connection.execute(sa.delete(in_flight).where(in_flight.c.id == flight.id))
+
+    async def children(self, tenant: str, entity: str, parents: Iterable[str]) -> dict[str, Known]:
+        """The records of ``entity`` that hang on these parents, by their own id, without deleted ones."""
+        columns = [records.c.record_id, *(records.c[name] for name in Known._fields)]
+        async with self._engine.connect() as connection:
+            query = sa.select(*columns).where(
+                _of(records, tenant, entity),
+                among(connection, records.c.parent_id, parents),
+                records.c.status != "deleted",
+            )
+            return {row[0]: Known(*row[1:]) for row in await connection.execute(query)}
+
+    async def set_marketo_ids(self, tenant: str, entity: str, ids: Mapping[str, int | None]) -> None:
+        """Marketo's own ids of these records, learned or, with None, found to be wrong."""
+        statement = (
+            sa.update(records)
+            .where(_of(records, tenant, entity), records.c.record_id == sa.bindparam("key"))
+            .values(marketo_id=sa.bindparam("number"))
+        )
+        async with self._engine.begin() as connection:
+            if ids:
+                rows = [{"key": key, "number": number} for key, number in ids.items()]
+                await connection.execute(statement, rows)
+
+    async def awaited_companies(self, tenant: str, ids: Iterable[str]) -> set[str]:
+        """Which of these accounts a synced person waits for."""
+        async with self._engine.connect() as connection:
+            query = sa.select(records.c.waiting_company.distinct()).where(
+                records.c.tenant == tenant,
+                among(connection, records.c.waiting_company, ids),
+                records.c.status == "synced",
+                records.c.entity == "contact",
+            )
+            return set(await connection.scalars(query))
 
     async def mark_seen(self, tenant: str, entity: str, ids: Sequence[str], read_number: int) -> None:
         """These unchanged records were met by this read."""
@@ -265,6 +310,31 @@ class RecordStore:
 
 def _of(table: Any, tenant: str, entity: str) -> sa.ColumnElement[bool]:
     return sa.and_(table.c.tenant == tenant, table.c.entity == entity)
+
+
+async def _insert_unknown(
+    connection: AsyncConnection, tenant: str, entity: str, keys: Sequence[str], parents: Mapping[str, str]
+) -> None:
+    """Rows for the keys that have none: nobody knows yet what Marketo holds of them."""
+    query = sa.select(records.c.record_id).where(
+        _of(records, tenant, entity), among(connection, records.c.record_id, keys)
+    )
+    there = set(await connection.scalars(query))
+    blank = Outcome("", "unknown", False, None, None, None, None, None, 0)._asdict()
+    rows = [
+        {
+            "tenant": tenant,
+            "entity": entity,
+            "synced_at": None,
+            **blank,
+            "record_id": key,
+            "parent_id": parents.get(key),
+        }
+        for key in keys
+        if key not in there
+    ]
+    if rows:
+        await connection.execute(sa.insert(records), rows)
 
 
 async def _count(

@@ -48,4 +48,9 @@ async def upsert(
         for name in rows[0]
         if name not in keys and name not in keep
     }
-    await connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=changes), list(rows))
+    statement = (
+        insert.on_conflict_do_update(index_elements=keys, set_=changes)
+        if changes
+        else insert.on_conflict_do_nothing(index_elements=keys)
+    )
+    await connection.execute(statement, list(rows))

@@ -15,6 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from crmsync.state.checkpoints import CheckpointStore
 from crmsync.state.database import connect
 from crmsync.state.leases import LeaseStore
+from crmsync.state.participants import ParticipantStore
+from crmsync.state.pending import PendingStore
 from crmsync.state.records import RecordStore
 from crmsync.state.runs import RunStore
 from crmsync.state.schemas import SchemaStore
@@ -47,6 +49,14 @@ class Store:
     @cached_property
     def records(self) -> RecordStore:
         return RecordStore(self.engine)
+
+    @cached_property
+    def pending(self) -> PendingStore:
+        return PendingStore(self.engine)
+
+    @cached_property
+    def participants(self) -> ParticipantStore:
+        return ParticipantStore(self.engine)
 
     @cached_property
     def errors(self) -> SyncErrorStore:

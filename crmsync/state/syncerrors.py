@@ -78,6 +78,17 @@ class SyncErrorStore:
             )
             return {row[0]: row[1] for row in await connection.execute(query)}
 
+    async def with_code(self, tenant: str, entity: str, code: str, ids: Sequence[str]) -> set[str]:
+        """Which of these records were refused with this code last."""
+        async with self._engine.connect() as connection:
+            query = sa.select(sync_errors.c.record_id).where(
+                sync_errors.c.tenant == tenant,
+                sync_errors.c.entity == entity,
+                sync_errors.c.code == code,
+                among(connection, sync_errors.c.record_id, ids),
+            )
+            return set(await connection.scalars(query))
+
     async def due(self, tenant: str, entity: str, *, limit: int = 1000) -> list[str]:
         """Records whose next attempt is due."""
         query = (

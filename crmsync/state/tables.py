@@ -155,9 +155,10 @@ records = sa.Table(
     sa.Column("waiting_company", sa.String(36)),
     sa.Column("read_number", sa.Integer, nullable=False),
     sa.Column("synced_at", UtcTime),
+    sa.Column("parent_id", sa.String(36)),
     sqlite_with_rowid=False,
 )
-for _column in (records.c.waiting_owner, records.c.waiting_company):
+for _column in (records.c.waiting_owner, records.c.waiting_company, records.c.parent_id):
     sa.Index(
         f"ix_records_{_column.name}",
         records.c.tenant,
@@ -165,6 +166,32 @@ for _column in (records.c.waiting_owner, records.c.waiting_company):
         sqlite_where=_column.is_not(None),
         postgresql_where=_column.is_not(None),
     )
+
+pending = sa.Table(
+    "pending",
+    metadata,
+    _tenant(primary_key=True),
+    sa.Column("entity", sa.String(100), primary_key=True),
+    sa.Column("kind", sa.String(10), primary_key=True),
+    sa.Column("record_id", sa.String(36), primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+participants = sa.Table(
+    "participants",
+    metadata,
+    _tenant(primary_key=True),
+    sa.Column("source_id", sa.String(36), primary_key=True),
+    sa.Column("kind", sa.String(10), primary_key=True),
+    sa.Column("opportunity_id", sa.String(36), nullable=False),
+    sa.Column("person_id", sa.String(36), nullable=False),
+    sa.Column("role_id", sa.String(36)),
+    sa.Column("since", UtcTime),
+    sa.Column("read_number", sa.Integer, nullable=False),
+    sa.Index("ix_participants_tenant_opportunity_id", "tenant", "opportunity_id"),
+    sa.Index("ix_participants_tenant_person_id", "tenant", "person_id"),
+    sqlite_with_rowid=False,
+)
 
 sync_errors = sa.Table(
     "sync_errors",

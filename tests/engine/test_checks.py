@@ -28,11 +28,14 @@ DYNAMICS = [
     "Field security of lead",
     "Privilege to read contact", "Privilege to write contact", "Change tracking of contact",
     "Selected fields of contact", "Field security of contact",
+    "Privilege to read opportunity", "Change tracking of opportunity", "Selected fields of opportunity",
+    "Field security of opportunity", "Privilege to read connection", "Change tracking of connection",
     "Clock of Dynamics",
 ]  # fmt: skip
 MARKETO = [
     "Marketo sign-in", "Marketo permission Read-Write Lead", "Marketo permission Read-Write Company",
-    "Marketo permission Read-Write Sales Person", "Marketo permission Read-Write Schema Custom Field",
+    "Marketo permission Read-Write Sales Person", "Marketo permission Read-Write Opportunity",
+    "Marketo permission Read-Write Schema Custom Field",
     "Native sync is off", "Quota left today", "Custom-field budget left", "Clock of Marketo",
 ]  # fmt: skip
 URL, SIGN_IN, ROLE, SOLUTION, STEPS = SEVEN[:5]
@@ -49,7 +52,8 @@ class World:
     def __init__(self):
         self.wrong = {}
         self.privileges = {"prvReadUser": "Global", "prvReadAccount": "Global", "prvReadLead": "Global",
-                           "prvReadContact": "Global", "prvWriteLead": "Global",
+                           "prvReadContact": "Global", "prvReadOpportunity": "Global",
+                           "prvReadConnection": "Global", "prvWriteLead": "Global",
                            "prvWriteContact": "Global"}  # fmt: skip
         where = "Bearer authorization_uri=https://login.test/t/oauth2/authorize, resource_id=https://contoso.test/"
         self.challenge = {"WWW-Authenticate": where}

@@ -153,9 +153,9 @@ async def test_the_interval_counts_from_the_end_of_the_last_cycle(quiet: World, 
 async def test_a_session_of_many_cycles_reads_the_selection_again_only_when_it_is_new(quiet: World) -> None:
     async with quiet.session() as session:
         await cycle(session, force=True)
-        digests = session.memo["digests"]
+        choice = session.memo["choice"]
         await cycle(session, force=True)
-        assert session.memo["digests"] is digests
+        assert session.memo["choice"] is choice
 
         selection = await saved_selection(session)
         assert selection is not None

@@ -20,6 +20,7 @@ from crmsync.errors import (
     SolutionRefused,
 )
 from crmsync.sandbox.server import SandboxThread
+from crmsync.tenants import ENTITIES
 from tests.engine.unprepared import checked, marketos_file, prepared, red, rows, unprepared_sandbox, user_id
 from tests.sandbox.solutions import solution_zip
 from tests.world import World
@@ -68,7 +69,7 @@ async def test_what_is_made_is_exactly_what_the_sync_needs(contoso: World) -> No
     await prepared(contoso, FILTERED)
 
     now = await state_of(contoso)
-    assert now["tracked"] == {"systemuser", "account", "lead", "contact"}
+    assert now["tracked"] == set(ENTITIES)
     assert (now["users"], now["filtered"]) == (1, True)
     assert {"crmsync"} <= now["solutions"]
     held = await (await contoso.admin()).privilege_depths(await user_id(contoso))
@@ -243,7 +244,7 @@ async def test_steps_are_undone_one_by_one_and_all_together(contoso: World) -> N
 
     assert reports["change-tracking"].status == "cannot be undone"
     after = await state_of(contoso)
-    assert after.pop("tracked") == {"systemuser", "account", "lead", "contact"}
+    assert after.pop("tracked") == set(ENTITIES)
     before.pop("tracked")
     assert after == before
     assert changed(await prepared(contoso, undo=every)) == {}

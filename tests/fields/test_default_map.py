@@ -39,6 +39,9 @@ address1_stateorprovince billingState | telephone1 mainPhone | businesstypecode 
 accountnumber msAccountNumber | statecode msCompanyStatus | revenue annualRevenue | description companyNotes
 industrycode industry | sic sicCode | websiteurl website | numberofemployees numberOfEmployees
 ownerid externalSalesPersonId""",
+    "opportunity": """
+name name | description description | statecode stage | closeprobability probability
+createdon externalCreatedDate | customerid externalCompanyId | ownerid externalSalesPersonId""",
     "systemuser": """
 internalemailaddress email | firstname firstName | lastname lastName | title title | jobtitle title
 address1_telephone1 phone | mobilephone mobilePhone | address1_fax fax""",

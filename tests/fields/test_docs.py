@@ -21,7 +21,7 @@ def made_by(entry: MapEntry) -> str:
 
 
 def rows() -> Iterator[str]:
-    for name in ("lead", "account", "systemuser"):
+    for name in ("lead", "account", "systemuser", "opportunity"):
         for column, entry in default_map().attributes(name).items():
             field = " or ".join(f"`{one}`" for one in entry.field or (entry.link_field,))
             yield f"| `{column}` | {field} | {made_by(entry)} |"

@@ -48,7 +48,7 @@ def test_an_empty_worksheet_says_so() -> None:
 def test_the_plan_tells_what_will_be_made_for_good_what_is_lost_and_what_is_left_out() -> None:
     lines = describe_plan(SELECTION)
 
-    assert "Marketo fields to be created, which can never be deleted again: 14" in lines
+    assert "Marketo fields to be created, which can never be deleted again: 15" in lines
     assert "  dynamicsId (string, 'Dynamics Id')" in lines
     assert "  company: new_tier (string, 'Tier')" in lines
     assert "  lead.new_slogan to new_slogan: cut to 255 characters" in lines

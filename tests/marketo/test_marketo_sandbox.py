@@ -145,6 +145,22 @@ async def test_companies_and_sales_persons_are_linked_to_people(client: MarketoC
     assert [row["company"] for row in await client.companies("externalCompanyId", ["a1"], ["company"])] == ["Contoso"]
 
 
+async def test_opportunities_and_roles_come_and_go(client: MarketoClient) -> None:
+    [person] = await client.sync_people([{"dynamicsId": "p", "lastName": "Partner"}])
+    await client.sync_opportunities([{"externalOpportunityId": "o", "name": "Deal", "amount": 5}])
+    keys = [{"externalOpportunityId": "o", "leadId": person.id, "role": name} for name in ("Buyer", "User")]
+    assert [one.status for one in await client.sync_roles(keys)] == ["created", "created"]
+
+    assert len(await client.roles("externalOpportunityId", ["o"], [])) == 2
+    [found] = await client.roles_by_key(keys[:1], ["role", "isPrimary"])
+    assert found["role"] == "Buyer"
+    assert [one.code for one in await client.delete_opportunities(["o"])] == ["1022"], "roles go first"
+
+    assert [one.status for one in await client.delete_roles([*keys, {**keys[0], "role": "Nobody"}])] == ["deleted"] * 3
+    assert [one.status for one in await client.delete_opportunities(["o", "never"])] == ["deleted"] * 2
+    assert await client.opportunities("externalOpportunityId", ["o"], ["name"]) == []
+
+
 async def test_an_import_from_file_to_failures(client: MarketoClient) -> None:
     batch = await client.start_import(b'dynamicsId,firstName\r\nk1,"A, n\nn"\r\n,Nobody\r\n')
     status = await end_of(client, batch)

@@ -17,6 +17,7 @@ FIELDS = "/rest/v1/leads/schema/fields.json"
 LEADS = "/rest/v1/leads.json"
 COMPANIES = "/rest/v1/companies.json"
 SALES_PERSONS = "/rest/v1/salespersons.json"
+OPPORTUNITIES = "/rest/v1/opportunities.json"
 EMAIL = {"name": "email", "displayName": "Email Address", "dataType": "email", "length": 255, "updateable": True}
 OWNED = {"name": "sfdcId", "displayName": "SFDC Id", "dataType": "text", "updateable": False, "crmManaged": True}
 COMPANY = {
@@ -30,11 +31,19 @@ COLOUR = NewPersonField(name="new_colour", display_name="Colour", data_type="str
 SHOE = NewPersonField(name="new_shoe", display_name="Shoe", data_type="integer")
 
 
-async def test_the_schema_is_three_objects_and_a_count(client: Any, marketo: Any, reply: Any) -> None:
+def describes(marketo: Any, reply: Any, opportunity: Any = None) -> None:
     person = {"name": "API Lead", "searchableFields": [["email"], ["id"]], "fields": [EMAIL, OWNED]}
+    role = {"name": "opportunityRole", "dedupeFields": ["externalOpportunityId", "leadId", "role"], "fields": []}
     marketo.on("GET", "/rest/v1/leads/describe2.json", reply.ok(person))
     marketo.on("GET", "/rest/v1/companies/describe.json", reply.ok(COMPANY))
     marketo.on("GET", "/rest/v1/salespersons/describe.json", reply.ok({"name": "salesPerson", "fields": []}))
+    opportunity = opportunity or reply.ok({"name": "opportunity", "fields": []})
+    marketo.on("GET", "/rest/v1/opportunities/describe.json", opportunity)
+    marketo.on("GET", "/rest/v1/opportunities/roles/describe.json", reply.ok(role))
+
+
+async def test_the_schema_is_five_objects_and_a_count(client: Any, marketo: Any, reply: Any) -> None:
+    describes(marketo, reply)
     first = reply.ok({"name": "a", "isApiCreated": True}, {"name": "b"}, nextPageToken="T", moreResult=True)
     marketo.on(
         "GET", FIELDS, first, reply.ok({"name": "c", "isApiCreated": True}, {"name": "d", "isApiCreated": False})
@@ -49,7 +58,24 @@ async def test_the_schema_is_three_objects_and_a_count(client: Any, marketo: Any
     assert not schema.person.fields["sfdcId"].updateable
     assert schema.company.dedupe_fields == ("externalCompanyId",)
     assert schema.sales_person.fields == {}
+    assert schema.opportunity is not None
+    assert schema.opportunity_role is not None
+    assert schema.opportunity_role.dedupe_fields == ("externalOpportunityId", "leadId", "role")
+    assert schema.left_out == {}
     assert schema.api_created_fields == 2
+
+
+@pytest.mark.parametrize("code", ["603", "703"])
+async def test_a_subscription_without_opportunities_says_why(client: Any, marketo: Any, reply: Any, code: str) -> None:
+    describes(marketo, reply, opportunity=reply.fault(code, "as scripted"))
+    marketo.on("GET", FIELDS, reply.ok())
+
+    schema = await client.schema()
+
+    assert schema.opportunity is None
+    assert schema.opportunity_role is None
+    assert schema.left_out.keys() == {"opportunity", "opportunity_role"}
+    assert all(schema.left_out.values())
 
 
 async def test_new_person_fields_are_created_in_one_call(client: Any, marketo: Any, reply: Any) -> None:
@@ -80,6 +106,7 @@ def probes(marketo: Any, reply: Any, **answers: Any) -> None:
     marketo.on("POST", LEADS, answers.get("lead", reply.ok(reply.skipped("1004"))))
     marketo.on("POST", COMPANIES, answers.get("company", reply.ok(reply.skipped("1013", seq=0))))
     marketo.on("POST", SALES_PERSONS, answers.get("sales_person", reply.ok(reply.skipped("1013", seq=0))))
+    marketo.on("POST", OPPORTUNITIES, answers.get("opportunity", reply.ok(reply.skipped("1013", seq=0))))
     marketo.on("GET", FIELDS, answers.get("fields", reply.ok()))
 
 
@@ -90,6 +117,7 @@ async def test_permissions_by_their_names_in_the_role_editor(client: Any, market
         "Read-Write Lead": True,
         "Read-Write Company": False,
         "Read-Write Sales Person": True,
+        "Read-Write Opportunity": True,
         "Read-Write Schema Custom Field": True,
     }
 
@@ -100,7 +128,7 @@ async def test_no_probe_can_write(client: Any, marketo: Any, reply: Any) -> None
     await client.native_sync_is_on()
 
     posts = [orjson.loads(request.content) for request in marketo.requests if request.method == "POST"]
-    assert len(posts) == 4
+    assert len(posts) == 5
     assert {sent["action"] for sent in posts} == {"updateOnly"}
     assert all(len(record) == 1 for sent in posts for record in sent["input"])
 

@@ -22,7 +22,7 @@ from crmsync.errors import ChangeTrackingOff, ColumnMissing, OperatorMustAct
 from crmsync.fields.catalogue import default_map
 from crmsync.fields.columns import Wanted, columns
 from crmsync.fields.naming import check_choice
-from crmsync.tenants import ENTITIES, EntityName, FieldChoice
+from crmsync.tenants import OPTIONAL, EntityName, FieldChoice, MappedName
 
 ORGANIZATION = "Organization"
 LABELS = "English labels"
@@ -37,7 +37,7 @@ def dynamics_checks(look: Look) -> list[Check]:
         Check(ORGANIZATION, "This is the organization that will be synced.", partial(organization, look), role),
         Check(LABELS, "Marketo gets the labels of options in English.", partial(labels, look), (*role, ORGANIZATION)),
     ]
-    for entity in ENTITIES:
+    for entity in look.tenant.entities:
         checks += _checks_of(look, entity)
     return checks
 
@@ -45,12 +45,16 @@ def dynamics_checks(look: Look) -> list[Check]:
 def _checks_of(look: Look, entity: EntityName) -> list[Check]:
     may_read, fields = f"Privilege to read {entity}", f"Selected fields of {entity}"
     role = (ASSIGNED_ROLE,)
-    found = [Check(may_read, f"Every {entity} of the organization can be read.", privilege(look, READ[entity]), role)]
+    found = [
+        Check(may_read, f"Every {entity} of the organization can be read.", privilege(look, READ[entity], entity), role)
+    ]
     if entity in WRITE:
         name, proves = f"Privilege to write {entity}", f"Every {entity} of the organization can be written."
-        found.append(Check(name, proves, privilege(look, WRITE[entity]), role))
+        found.append(Check(name, proves, privilege(look, WRITE[entity], entity), role))
     proves = f"What changes in {entity} can be followed."
     found.append(Check(f"Change tracking of {entity}", proves, partial(change_tracking, look, entity), (may_read,)))
+    if entity == "connection":  # none of its columns is selected: what follows from it is fixed
+        return found
     proves = f"Every selected column of {entity} is there and can be read."
     found.append(Check(fields, proves, partial(selected_fields, look, entity), role))
     proves = f"No selected column of {entity} arrives empty because it is secured."
@@ -78,13 +82,15 @@ async def labels(look: Look) -> str:
     )
 
 
-def privilege(look: Look, name: str) -> Looking:
-    """The check of one privilege."""
+def privilege(look: Look, name: str, entity: EntityName) -> Looking:
+    """The check of one privilege on an entity."""
 
     async def found() -> str:
         lacking = shortfall(look.depths, name)
         if lacking:
-            raise lacks_privileges([lacking], tenant=look.tenant.tenant)
+            error = lacks_privileges([lacking], tenant=look.tenant.tenant)
+            error.remedy = f"{error.remedy}{_or_without(entity)}"
+            raise error
         return f"{name} at organization level"
 
     return found
@@ -99,7 +105,7 @@ async def change_tracking(look: Look, entity: EntityName) -> str:
         raise ChangeTrackingOff(
             f"Change tracking is not enabled for {entity}",
             remedy=f"Run 'crmsync prepare {look.tenant.tenant}', or enable it: make.powerapps.com > Tables > {table} > "
-            "Properties > Advanced options > Track changes; then publish.",
+            f"Properties > Advanced options > Track changes; then publish.{_or_without(entity)}",
         )
     # The first page of a first read is the proof: it is what the sync does, and it changes nothing.
     pages = look.dynamics.changes(definition, [definition.primary_id], page_size=1)
@@ -108,7 +114,7 @@ async def change_tracking(look: Look, entity: EntityName) -> str:
     return "on, and a first read works" if page.records else "on; there are no records yet"
 
 
-async def selected_fields(look: Look, entity: EntityName) -> str:
+async def selected_fields(look: Look, entity: MappedName) -> str:
     found = look.entities[entity] = await look.dynamics.entity(entity)
     check_choice(_only(look.tenant.fields, entity), DynamicsSchema(taken_at=look.clock(), entities={entity: found}),
                  default_map())  # fmt: skip
@@ -122,7 +128,7 @@ async def selected_fields(look: Look, entity: EntityName) -> str:
     return f"{len(_wanted(look, entity))} columns, all of them readable"
 
 
-async def field_security(look: Look, entity: EntityName) -> str:
+async def field_security(look: Look, entity: MappedName) -> str:
     secured = {name for name, one in look.entities[entity].attributes.items() if one.is_secured}
     concerned = secured & _asked_for(look, entity)
     if not concerned:
@@ -135,12 +141,12 @@ async def field_security(look: Look, entity: EntityName) -> str:
     return f"secured, and the sync user may read it: {', '.join(sorted(concerned))}{more}"
 
 
-def _wanted(look: Look, entity: EntityName) -> set[str]:
+def _wanted(look: Look, entity: MappedName) -> set[str]:
     chosen = columns(look.entities[entity], entity, default_map(), look.tenant.fields)
     return {one.attribute.logical_name for one in chosen if isinstance(one, Wanted)}
 
 
-def _asked_for(look: Look, entity: EntityName) -> set[str]:
+def _asked_for(look: Look, entity: MappedName) -> set[str]:
     """What would be selected if nothing were secured, and what was selected before."""
     found = look.entities[entity]
     open_columns = {name: one.model_copy(update={"is_secured": False}) for name, one in found.attributes.items()}
@@ -149,7 +155,7 @@ def _asked_for(look: Look, entity: EntityName) -> set[str]:
     return asked | set(look.selected.get(entity, frozenset()))
 
 
-def _only(choice: FieldChoice, entity: EntityName) -> FieldChoice:
+def _only(choice: FieldChoice, entity: MappedName) -> FieldChoice:
     """The choice for one entity."""
     return choice.model_copy(
         update={
@@ -157,3 +163,10 @@ def _only(choice: FieldChoice, entity: EntityName) -> FieldChoice:
             for part in ("include", "exclude", "rename")
         }
     )
+
+
+def _or_without(entity: EntityName) -> str:
+    """The other way out, for an entity that the rest does without."""
+    if entity not in OPTIONAL:
+        return ""
+    return f" Or leave {entity} out ('entities' in the tenant file): until then the sync goes on without it."

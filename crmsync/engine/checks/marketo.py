@@ -20,10 +20,9 @@ from crmsync.errors import (
     TenantFileWrong,
 )
 from crmsync.fields.selection import select_fields
-from crmsync.marketo.calls import NEEDED_PERMISSIONS, READ_WRITE_COMPANY
+from crmsync.marketo.calls import NEEDED_PERMISSIONS, READ_WRITE_COMPANY, READ_WRITE_OPPORTUNITY
 from crmsync.marketo.quota import next_midnight
 from crmsync.marketo.schema import CREATION_LIMIT
-from crmsync.tenants import ENTITIES
 
 SIGN_IN = "Marketo sign-in"
 NATIVE_SYNC = "Native sync is off"
@@ -36,14 +35,17 @@ SKEW_ALLOWED = 300.0
 def marketo_checks(look: Look) -> list[Check]:
     """The lines, in order."""
     signed_in = (SIGN_IN,)
-    needed = tuple(_permission(name) for name in NEEDED_PERMISSIONS)
+    permissions = [
+        name for name in NEEDED_PERMISSIONS if name != READ_WRITE_OPPORTUNITY or "opportunity" in look.tenant.entities
+    ]
+    needed = tuple(_permission(name) for name in permissions)
     return [
         Check(SIGN_IN, "Base URL, client id and secret belong together.", partial(sign_in, look)),
         *(
             Check(
                 _permission(name), "The API user may do what the sync does.", partial(permission, look, name), signed_in
             )
-            for name in NEEDED_PERMISSIONS
+            for name in permissions
         ),
         Check(
             NATIVE_SYNC,
@@ -116,7 +118,7 @@ async def budget(look: Look) -> str:
     marketo = await look.marketo.schema()
     left = CREATION_LIMIT - marketo.api_created_fields
     await look.dynamics_done.wait()
-    if look.entities.keys() < set(ENTITIES):
+    if look.entities.keys() < set(look.tenant.entities) - {"connection"}:
         return f"{left} of {CREATION_LIMIT}; how many are needed is not known yet"
     dynamics = DynamicsSchema(taken_at=look.clock(), entities=look.entities)
     try:

@@ -12,7 +12,7 @@ from functools import partial
 
 from crmsync.dynamics import setup_solutions, setup_tables, setup_users
 from crmsync.dynamics.client import DynamicsClient, WhoAmI
-from crmsync.dynamics.privileges import READ, ROLE, WRITE, shortfall
+from crmsync.dynamics.privileges import ROLE, needed, shortfall
 from crmsync.dynamics.probe import probe
 from crmsync.dynamics.setup_roles import roles_of
 from crmsync.engine.checks.look import Look
@@ -25,7 +25,7 @@ from crmsync.errors import (
     PermissionMissing,
     SolutionRefused,
 )
-from crmsync.tenants import ENTITIES
+from crmsync.tenants import OPTIONAL
 
 URL = "URL is valid"
 CREDENTIALS = "Username and password are valid"
@@ -108,12 +108,12 @@ async def _who_am_i(look: Look, client: DynamicsClient) -> WhoAmI:
 
 async def role(look: Look) -> str:
     look.depths = await look.dynamics.privilege_depths(look.user_id)
-    needed = [*READ.values(), *WRITE.values()]
-    complete = not any(shortfall(look.depths, name) for name in needed)
+    wanted = needed(look.tenant.entities)
+    complete = not any(shortfall(look.depths, name) for name in wanted)
     try:
         names = [one.name for one in await roles_of(look.dynamics.channel, look.user_id)]
     except PermissionMissing as error:
-        if look.depths.keys() & set(needed):
+        if look.depths.keys() & set(wanted):
             return f"its roles cannot be listed ({error.message}), but it has rights: see the lines below"
         names = []
     if ROLE in names:
@@ -157,7 +157,7 @@ async def steps(look: Look) -> str:
 
 
 async def _tracking(look: Look) -> str:
-    found = [await setup_tables.tracking(look.dynamics.channel, entity) for entity in ENTITIES]
+    found = await setup_tables.tracking_of(look.dynamics.channel, look.tenant.entities, optional=OPTIONAL)
     look.untracked = frozenset(one.entity for one in found if not one.on)
     if look.untracked:
         off = [one for one in found if not one.on]
@@ -167,7 +167,8 @@ async def _tracking(look: Look) -> str:
             remedy=f"Run 'crmsync prepare {look.tenant.tenant}', or enable it: make.powerapps.com > Tables > "
             f"{', '.join(one.name for one in off)} > Properties > Advanced options > Track changes; then publish.",
         )
-    return f"{NOT_MARKETOS}; crmsync needs change tracking instead, which is on for {', '.join(ENTITIES)}"
+    on = ", ".join(one.entity for one in found)
+    return f"{NOT_MARKETOS}; crmsync needs change tracking instead, which is on for {on}"
 
 
 async def assigned(look: Look) -> str:

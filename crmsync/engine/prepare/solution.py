@@ -15,7 +15,7 @@ from crmsync.dynamics.setup_roles import Role
 from crmsync.dynamics.setup_solutions import IN_OURS, OURS, Part, Solution
 from crmsync.engine.prepare.stage import Change, Found, Stage, Step
 from crmsync.errors import PermissionMissing, SolutionRefused
-from crmsync.tenants import ENTITIES
+from crmsync.tenants import ENTITIES, OPTIONAL
 
 SHOWN_WARNINGS = 5
 NOT_NEWER = "0x80048541"
@@ -208,7 +208,7 @@ async def undo_filter(stage: Stage) -> Found:
 
 async def look_at_tracking(stage: Stage) -> Found:
     """Change tracking of every entity that is synced."""
-    found = [await setup_tables.tracking(stage.channel, entity) for entity in ENTITIES]
+    found = await setup_tables.tracking_of(stage.channel, stage.tenant.entities, optional=OPTIONAL)
     off = [one for one in found if not one.on]
     stage.to_publish |= {one.entity for one in off}
 

@@ -1,0 +1,94 @@
+"""What a tenant carries: which entities, with which fields, and how one choice is told from another.
+
+An entity that is read with other fields than before is read anew: a delta link has its ``$select`` fixed for ever ("Use
+change tracking to synchronize data with external systems", Microsoft's documents).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from crmsync.dynamics.schema import DynamicsSchema
+from crmsync.engine.session import Session
+from crmsync.engine.setup import saved_selection, snapshots
+from crmsync.errors import StateMismatch
+from crmsync.fields.model import Selection
+from crmsync.state.checkpoints import Checkpoint
+from crmsync.tenants import ENTITIES, EntityName, Tenant
+
+
+async def chosen_fields(session: Session) -> tuple[DynamicsSchema, Selection]:
+    """Schema and selection as they are saved; raises ``StateMismatch`` where there are none yet."""
+    schema, _ = await snapshots(session)
+    selection = await saved_selection(session)
+    if schema is None or selection is None:
+        raise StateMismatch(
+            "No fields were selected yet", tenant=session.name, remedy=f"Run: crmsync connect {session.name}"
+        )
+    return schema, selection
+
+
+def left_out(tenant: Tenant, schema: DynamicsSchema, selection: Selection) -> dict[str, str]:
+    """The entities that are not carried, each with the reason."""
+    reasons = {name: _why_not(name, tenant, schema, selection) for name in ENTITIES}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
+
+
+def _why_not(name: EntityName, tenant: Tenant, schema: DynamicsSchema, selection: Selection) -> str | None:
+    if name not in tenant.entities:
+        return "left out by the tenant file"
+    needs = "opportunity" if name == "connection" else name
+    if needs in selection.left_out:
+        return selection.left_out[needs]
+    if name not in schema.entities:
+        return "the organization does not have or show it; resync takes it up when it does"
+    if needs not in selection.mappings:
+        return "its fields were never selected; resync takes it up"
+    return None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The digest of each entity that is carried, and of each other one why it is not."""
+
+    digests: Mapping[str, str]
+    left_out: Mapping[str, str]
+
+
+async def choice(session: Session) -> Choice:
+    """What is carried now. Schema and selection are large, so a session of many cycles reads them only when one of
+    them is new."""
+    numbers = await session.store.schemas.newest(session.name)
+    kept: tuple[object, Choice] | None = session.memo.get("choice")
+    if kept is None or kept[0] != numbers:
+        schema, selection = await chosen_fields(session)
+        without = left_out(session.tenant, schema, selection)
+        digests: dict[str, str] = {
+            name: selection_digest(session.tenant, schema, selection, name) for name in ENTITIES if name not in without
+        }
+        kept = numbers, Choice(digests, without)
+        session.memo["choice"] = kept
+    return kept[1]
+
+
+def selection_digest(tenant: Tenant, schema: DynamicsSchema, selection: Selection, name: str) -> str:
+    """Tells whether an entity is still read with the fields that it was read with."""
+    columns = selection.select(schema.entities[name])
+    mappings = [mapping.model_dump_json() for mapping in selection.mappings.get(name, ())]
+    scope = [tenant.accounts] if name == "account" and tenant.accounts != "all" else []
+    text = "\n".join([*columns, *mappings, *scope])
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+async def due_again(session: Session, checkpoint: Checkpoint, parents_written: int) -> list[str]:
+    """Records of this entity to be carried though they did not change: a retry is due, or an owner or company came.
+
+    Very many may wait for a parent that never comes, so they are looked through only after parents were written.
+    """
+    store, tenant, name = session.store, session.name, checkpoint.entity
+    due = set(await store.errors.due(tenant, name))
+    if checkpoint.parents_met != parents_written:
+        due.update(await store.records.relinkable(tenant, name))
+    return sorted(due)

@@ -1,0 +1,112 @@
+"""What a record points to: owners, teams, companies. A missing parent is brought first; else the record waits for it.
+
+Marketo refuses a record that names a sales person or a company which it does not have; an unknown owner of one
+opportunity may even fail the whole call (718). So a link is told only when the other end is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from crmsync.dynamics.schema import Entity
+from crmsync.errors import CrmsyncError, EntityMissing, PermissionMissing
+from crmsync.fields.model import OWNER_TEAM
+
+if TYPE_CHECKING:
+    from crmsync.engine.session import Session
+
+OWNER_LINK = "externalSalesPersonId"
+COMPANY_LINK = "externalCompanyId"
+
+Payload = dict[str, Any]
+
+
+class Links:
+    """Looks parents up for one run, and brings those that Marketo lacks. What was asked once is not asked again.
+
+    ``bring`` has records of an entity read and written now; it is told only of such as the ledger does not know.
+    """
+
+    def __init__(self, session: Session, *, bring: Callable[[str, Sequence[str]], Awaitable[None]]) -> None:
+        self._session = session
+        self._bring = bring
+        self._asked: set[tuple[str, str]] = set()
+        self._teams: dict[str, str | None] = {}
+        self._entities: dict[str, Entity] = {}
+        self.notes: list[str] = []
+
+    async def resolve(self, entity: str, payloads: Sequence[Payload], *, names_teams: bool) -> None:
+        """Put into the payloads what is not in the row itself: the team's name, the company of a customer contact."""
+        if names_teams:
+            await self._name_teams(payloads)
+        if entity == "opportunity":
+            await self._companies_of_customers(payloads)
+
+    async def teams_among(self, owners: Iterable[str]) -> set[str]:
+        """Which of these owners are known to be teams."""
+        return {one for one in owners if self._teams.get(one) is not None}
+
+    async def there(self, parent: str, ids: set[str], *, bring: bool = True) -> set[str]:
+        """Which of these records Marketo has, after those that nobody knew yet were brought."""
+        if not ids:
+            return set()
+        records, tenant = self._session.store.records, self._session.name
+        there = await records.in_marketo(tenant, parent, ids)
+        missing = {one for one in ids - there if (parent, one) not in self._asked and self._teams.get(one) is None}
+        if missing and bring:
+            known = await records.known(tenant, parent, sorted(missing))
+            unknown = [one for one in sorted(missing) if one not in known or known[one].status == "unneeded"]
+            if unknown:
+                self._asked |= {(parent, one) for one in unknown}
+                await self._bring(parent, unknown)
+                there |= await records.in_marketo(tenant, parent, unknown)
+        return there
+
+    async def _name_teams(self, payloads: Sequence[Payload]) -> None:
+        owners = {owner for payload in payloads if (owner := payload.get(OWNER_LINK))}
+        unknown = owners - self._teams.keys()
+        if unknown:
+            users = await self._session.store.records.known(self._session.name, "systemuser", sorted(unknown))
+            maybe = sorted(unknown - users.keys())
+            names = await self._names("team", maybe) if maybe else {}
+            self._teams |= dict.fromkeys(users) | {one: names.get(one) for one in maybe}
+        for payload in payloads:
+            owner = payload.get(OWNER_LINK)
+            payload[OWNER_TEAM] = self._teams.get(owner) if owner else None
+
+    async def _companies_of_customers(self, payloads: Sequence[Payload]) -> None:
+        """A customer that is no account is a contact: the opportunity belongs to that contact's company."""
+        customers = {customer for payload in payloads if (customer := payload.get(COMPANY_LINK))}
+        accounts = await self._session.store.records.known(self._session.name, "account", sorted(customers))
+        others = sorted(customers - accounts.keys())
+        if not others:
+            return
+        rows = await self._read("contact", ["_parentcustomerid_value"], others)
+        companies = {row["contactid"].lower(): (row.get("_parentcustomerid_value") or "").lower() for row in rows}
+        for payload in payloads:
+            customer = payload.get(COMPANY_LINK)
+            if customer in companies:
+                payload[COMPANY_LINK] = companies[customer] or None
+
+    async def names(self, entity: str, ids: Sequence[str]) -> dict[str, str]:
+        """The names of records of a small table; what cannot be read has none, and that is told."""
+        return await self._names(entity, ids)
+
+    async def _names(self, entity: str, ids: Sequence[str]) -> dict[str, str]:
+        try:
+            rows = await self._read(entity, ["name"], ids)
+        except (PermissionMissing, EntityMissing) as error:
+            self._note(f"The names of {entity} records cannot be read: {error.message}", error)
+            return {}
+        key = self._entities[entity].primary_id
+        return {row[key].lower(): row["name"] for row in rows if row.get("name")}
+
+    async def _read(self, entity: str, select: Sequence[str], ids: Sequence[str]) -> list[dict[str, Any]]:
+        if entity not in self._entities:
+            self._entities[entity] = await self._session.dynamics.entity(entity)
+        return await self._session.dynamics.read_by_ids(self._entities[entity], select, ids)
+
+    def _note(self, text: str, _: CrmsyncError) -> None:
+        if text not in self.notes:
+            self.notes.append(text)

@@ -1,0 +1,184 @@
+"""Opportunity roles: who takes part in which opportunity, written after both are in Marketo.
+
+"Opportunity Roles": a role is identified by opportunity, person (Marketo's own id) and name; only its primary mark and
+its date can change, so another name is a new role, and the old one is deleted. A role that has no name in Dynamics is
+called ``Contact``. The primary is the opportunity's contact, else its customer.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from crmsync.engine.destination import PERSON_KEY, ROLE, destination_of_roles, role_key
+from crmsync.engine.fingerprint import fingerprints
+from crmsync.engine.links import Links
+from crmsync.engine.load import Loader
+from crmsync.engine.participants import PEOPLE
+from crmsync.engine.plan import Change
+from crmsync.engine.report import Counts
+from crmsync.engine.session import Session
+from crmsync.state.participants import Participant
+from crmsync.state.records import Known
+
+NAMES = ("isPrimary", "externalCreatedDate")
+"""What of a role can change: the fields of its fingerprints."""
+
+NO_NAME = "Contact"
+NAME_LENGTH = 50
+OPPORTUNITIES = 300
+"""Opportunities whose roles are worked out together."""
+
+LEAD_NOT_FOUND = "1004"
+
+
+class Person(NamedTuple):
+    """Somebody as the ledger knows them."""
+
+    entity: str
+    known: Known
+
+
+class Roles:
+    """Brings the roles of the opportunities that are marked up to date; ``counts`` tells what was done."""
+
+    def __init__(self, session: Session, links: Links) -> None:
+        self._session = session
+        self._links = links
+        self._names: dict[str, str] = {}
+        self._persons: dict[str, str] = {}
+        self.counts = Counts()
+
+    async def carry(self) -> None:
+        """Write and delete roles until no opportunity is marked any more."""
+        store, tenant = self._session.store, self._session.name
+        due = await store.errors.due(tenant, ROLE)
+        known = await store.records.known(tenant, ROLE, due) if due else {}
+        parents = {one.parent_id for one in known.values() if one.parent_id}
+        await store.pending.add(tenant, "opportunity", "roles", parents)
+        field_set: int | None = None
+        while some := await store.pending.first(tenant, "opportunity", "roles", limit=OPPORTUNITIES):
+            if field_set is None:
+                field_set = await store.records.field_set(tenant, ROLE, NAMES)
+            loader = Loader(self._session, ROLE, destination_of_roles(self._session), field_set)
+            try:
+                await self._carry(some, frozenset(due), loader)
+            finally:
+                self.counts += loader.counts
+            await store.pending.done(tenant, "opportunity", "roles", some)
+
+    async def _carry(self, opportunities: Sequence[str], due: frozenset[str], loader: Loader) -> None:
+        store, tenant = self._session.store, self._session.name
+        ledger = await store.records.known(tenant, "opportunity", opportunities)
+        leaving = await store.pending.marked(tenant, "opportunity", "delete", opportunities)
+        # A filtered opportunity is kept in Marketo as it is, and so are its roles.
+        alive = {
+            one
+            for one, known in ledger.items()
+            if known.in_marketo and known.status in {"synced", "failed"} and one not in leaving
+        }
+        gone = {one for one in opportunities if one in leaving or (one in ledger and ledger[one].status == "deleted")}
+        wanted = await self._wanted(alive)
+        there = await store.records.children(tenant, ROLE, alive | gone)
+        changes, unchanged = [], 0
+        for key, change in wanted.items():
+            before = there.get(key)
+            if before is not None:
+                change.in_marketo = before.in_marketo
+                same = before.fingerprints == change.fingerprints and before.status in {"synced", "failed"}
+                if same and key not in due:
+                    unchanged += 1
+                    continue
+            changes.append(change)
+        await loader.write(changes, 1)
+        await self._forget_lost_people(changes)
+        await loader.delete([key for key in there if key not in wanted], there, 1)
+        await loader.land([], [], Counts(read=unchanged, unchanged=unchanged))
+
+    async def _wanted(self, opportunities: set[str]) -> dict[str, Change]:
+        """The roles that these opportunities should have, by key; whoever is not in Marketo yet is left out."""
+        participants = await self._session.store.participants.of(self._session.name, opportunities)
+        people = await self._people({one.person_id for one in participants})
+        names = await self._role_names({one.role_id for one in participants if one.role_id})
+        by_person: dict[tuple[str, str], list[Participant]] = defaultdict(list)
+        for one in participants:
+            if one.person_id in people:
+                by_person[one.opportunity_id, one.person_id].append(one)
+        primaries = _primaries(participants)
+        wanted: dict[str, Change] = {}
+        self._persons.clear()
+        for (opportunity, person), stated in by_person.items():
+            roles = _roles(stated, names)
+            first = min(roles)
+            for role, since in roles.items():
+                payload = {
+                    "externalOpportunityId": opportunity,
+                    "leadId": people[person],
+                    "role": role,
+                    "isPrimary": primaries.get(opportunity) == person and role == first,
+                    "externalCreatedDate": since,
+                }
+                marks = fingerprints([payload[name] for name in NAMES])
+                key = role_key(payload)
+                self._persons[key] = person
+                wanted[key] = Change(key, payload, marks, is_new=True, parent_id=opportunity)
+        return wanted
+
+    async def _people(self, ids: set[str]) -> dict[str, int]:
+        """Marketo's ids of those who are in Marketo. Who came by bulk import is looked up, and remembered."""
+        store, tenant, found = self._session.store, self._session.name, dict[str, int]()
+        for entity in PEOPLE:
+            known = await store.records.known(tenant, entity, sorted(ids))
+            there = {one: row.marketo_id for one, row in known.items() if row.in_marketo}
+            found |= {one: number for one, number in there.items() if number is not None}
+            unknown = sorted(one for one, number in there.items() if number is None)
+            if unknown:
+                rows = await self._session.marketo.people(PERSON_KEY, unknown, ["id", PERSON_KEY])
+                learned: dict[str, int | None] = {}
+                for row in sorted(rows, key=lambda row: row["id"], reverse=True):
+                    learned[str(row[PERSON_KEY]).lower()] = int(row["id"])
+                await store.records.set_marketo_ids(tenant, entity, learned)
+                found |= {one: number for one, number in learned.items() if number is not None}
+        return found
+
+    async def _forget_lost_people(self, changes: Sequence[Change]) -> None:
+        """Marketo does not know a person by the id that we remember: it is looked up at the next attempt."""
+        store, tenant = self._session.store, self._session.name
+        lost = await store.errors.with_code(tenant, ROLE, LEAD_NOT_FOUND, [change.record_id for change in changes])
+        nobody: dict[str, int | None] = {self._persons[key]: None for key in lost}
+        for entity in PEOPLE if nobody else ():
+            await store.records.set_marketo_ids(tenant, entity, nobody)
+
+    async def _role_names(self, ids: set[str]) -> dict[str, str]:
+        missing = sorted(ids - self._names.keys())
+        if missing:
+            found = await self._links.names("connectionrole", missing)
+            self._names |= {one: found.get(one, "").strip()[:NAME_LENGTH].strip() or NO_NAME for one in missing}
+        return self._names
+
+
+def _primaries(participants: Iterable[Participant]) -> dict[str, str]:
+    """Each opportunity's primary person: its contact, else its customer."""
+    found: dict[str, str] = {}
+    for kind in ("contact", "customer"):
+        for one in participants:
+            if one.kind == kind:
+                found.setdefault(one.opportunity_id, one.person_id)
+    return found
+
+
+def _roles(stated: Sequence[Participant], names: Mapping[str, str]) -> dict[str, str | None]:
+    """The names under which one person takes part, each with the date since when. Named roles replace the nameless."""
+    found: dict[str, str | None] = {}
+    for one in sorted(stated, key=lambda one: (one.since is None, one.since or 0, one.source_id)):
+        name = names[one.role_id] if one.role_id else NO_NAME
+        found.setdefault(name, f"{one.since:%Y-%m-%dT%H:%M:%SZ}" if one.since else None)
+    if len(found) > 1 and NO_NAME in found and not _is_named_so(stated, names):
+        del found[NO_NAME]
+    return found
+
+
+def _is_named_so(stated: Sequence[Participant], names: Mapping[str, str]) -> bool:
+    """Whether a connection role itself is called as the nameless are."""
+    return any(one.role_id and names[one.role_id] == NO_NAME for one in stated)

@@ -1,0 +1,84 @@
+"""What a page leaves for later in the run, kept in the store so that a crash in between loses nothing.
+
+A deletion waits until everything was created, an opportunity's roles wait until its people are there, and a record
+whose surroundings changed is read once more. A mark goes only after what it stands for has an outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from crmsync.state.sql import among, upsert
+from crmsync.state.tables import participants, pending
+
+Kind = Literal["again", "delete", "roles"]
+"""``again``: read and write once more; ``delete``: gone from Dynamics; ``roles``: an opportunity's roles are due."""
+
+PEOPLE = ("lead", "contact")
+
+
+class PendingStore:
+    """Marks of one database. Setting a mark twice is the same as once."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def add(self, tenant: str, entity: str, kind: Kind, ids: Iterable[str]) -> None:
+        async with self._engine.begin() as connection:
+            await mark(connection, tenant, entity, kind, ids)
+
+    async def first(self, tenant: str, entity: str, kind: Kind, *, limit: int) -> list[str]:
+        """Some of the records that are marked."""
+        query = sa.select(pending.c.record_id).where(_of(tenant, entity, kind)).order_by(pending.c.record_id)
+        async with self._engine.connect() as connection:
+            return list(await connection.scalars(query.limit(limit)))
+
+    async def marked(self, tenant: str, entity: str, kind: Kind, ids: Iterable[str]) -> set[str]:
+        """Which of these records are marked."""
+        async with self._engine.connect() as connection:
+            query = sa.select(pending.c.record_id).where(
+                _of(tenant, entity, kind), among(connection, pending.c.record_id, ids)
+            )
+            return set(await connection.scalars(query))
+
+    async def done(self, tenant: str, entity: str, kind: Kind, ids: Iterable[str]) -> None:
+        """Take the marks away."""
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                sa.delete(pending).where(_of(tenant, entity, kind), among(connection, pending.c.record_id, ids))
+            )
+
+    async def counts(self, tenant: str) -> dict[tuple[str, str], int]:
+        """How many records are marked, by entity and kind: one look tells whether there is anything to do."""
+        query = (
+            sa.select(pending.c.entity, pending.c.kind, sa.func.count())
+            .where(pending.c.tenant == tenant)
+            .group_by(pending.c.entity, pending.c.kind)
+        )
+        async with self._engine.connect() as connection:
+            return {(row[0], row[1]): row[2] for row in await connection.execute(query)}
+
+
+async def mark(connection: AsyncConnection, tenant: str, entity: str, kind: Kind, ids: Iterable[str]) -> None:
+    """Set marks, as part of a transaction."""
+    rows = [{"tenant": tenant, "entity": entity, "kind": kind, "record_id": one} for one in sorted(set(ids))]
+    await upsert(connection, pending, rows)
+
+
+async def mark_arrivals(connection: AsyncConnection, tenant: str, entity: str, ids: Iterable[str]) -> None:
+    """People or opportunities are in Marketo now: the roles that waited for them are due."""
+    if entity != "opportunity" and entity not in PEOPLE:
+        return
+    column = participants.c.person_id if entity in PEOPLE else participants.c.opportunity_id
+    query = sa.select(participants.c.opportunity_id.distinct()).where(
+        participants.c.tenant == tenant, among(connection, column, ids)
+    )
+    await mark(connection, tenant, "opportunity", "roles", await connection.scalars(query))
+
+
+def _of(tenant: str, entity: str, kind: Kind) -> sa.ColumnElement[bool]:
+    return sa.and_(pending.c.tenant == tenant, pending.c.entity == entity, pending.c.kind == kind)
