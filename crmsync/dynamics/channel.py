@@ -131,16 +131,19 @@ class Channel:
         entity: str | None = None,
         headers: Mapping[str, str] | None = None,
         json: Any = None,
+        multipart: tuple[str, bytes] | None = None,
         repeatable: bool = True,
     ) -> Answer:
         """Send until there is an answer; raises the error that the last attempt ended with.
 
         ``repeatable=False`` is for requests that must not be executed twice: they are repeated only when the service
-        has surely not executed them.
+        has surely not executed them. ``multipart`` is a body with its content type; its answer is not decoded.
         """
         content = None if json is None else orjson.dumps(json)
         own = {"If-None-Match": "null"} if method == "GET" else {}
-        if content is not None:
+        if multipart is not None:
+            own["Content-Type"], content = multipart
+        elif content is not None:
             own["Content-Type"] = "application/json; charset=utf-8"
         request = _Request(method, self._target(path), {**own, **(headers or {})}, content, entity)
         try:
@@ -196,6 +199,8 @@ class Channel:
     def _decoded(self, response: httpx.Response, request: _Request) -> Any:
         if not response.content and request.method != "GET":
             return None
+        if response.headers.get("content-type", "").startswith("multipart/"):
+            return response.content
         try:
             body = orjson.loads(response.content)
         except orjson.JSONDecodeError as error:

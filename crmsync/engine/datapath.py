@@ -11,6 +11,7 @@ import hashlib
 import logging
 
 from crmsync.dynamics.schema import DynamicsSchema, Entity
+from crmsync.engine.back.direction import FromMarketo
 from crmsync.engine.lane import Lane
 from crmsync.engine.report import Counts, ProgressListener
 from crmsync.engine.session import Session
@@ -46,6 +47,12 @@ class DataPath:
         self._listener = listener
         self.counts: dict[str, Counts] = {}
         self.notes: list[str] = []
+        self.from_marketo = FromMarketo(session)
+
+    @property
+    def shape(self) -> tuple[DynamicsSchema, Selection]:
+        """Schema and selection as they are now: a column may turn out to be gone while its entity is carried."""
+        return self._schema, self._selection
 
     @classmethod
     async def open(cls, session: Session, listener: ProgressListener | None) -> DataPath:

@@ -75,7 +75,8 @@ class Lane:
         self._entity = entity
         self._select = selection.select(entity)
         self._names = selection.field_names(entity.logical_name)
-        self._planner = Planner(session.store, session.name, entity, selection)
+        recreate = session.tenant.deleted_in_marketo == "recreate"
+        self._planner = Planner(session.store, session.name, entity, selection, recreate=recreate)
         self._where = destination(entity.logical_name, session.marketo)
         self._may_import = key_is_fresh and self._where.target == "person"
         self._moved = moved

@@ -1,5 +1,9 @@
 """Decides what is to be written of the records that were read: filter, conversion, links, fingerprints.
 
+A record that Marketo has gets only the fields that changed, so that a field which somebody changes in Marketo meanwhile
+is not overwritten with what Dynamics held before; a field whose change in Marketo waits to be brought to Dynamics is
+held back until that is decided (``crmsync.engine.back``).
+
 The sync filter follows Marketo's "Create a Custom Dynamics Sync Filter": only an explicit No in ``new_synctomkto``
 stops a record. A person or company is linked to its owner and company only when Marketo has them, since Marketo refuses
 a record that names a missing one; until then the record waits for the link, not for its values.
@@ -12,6 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crmsync.dynamics.schema import Entity
+from crmsync.engine.back.fields import Ledger, PersonFields
+from crmsync.engine.destination import TARGETS
 from crmsync.engine.fingerprint import changed, fingerprints
 from crmsync.errors import RecordRefused
 from crmsync.fields.convert import Converter
@@ -27,7 +33,10 @@ COMPANY_LINK = "externalCompanyId"
 
 @dataclass(slots=True)
 class Change:
-    """One record to be written, and what to remember when it has been. ``is_new``: the store never heard of it."""
+    """One record to be written, and what to remember when it has been. ``is_new``: the store never heard of it.
+
+    ``only``: the fields that are sent of a person that Marketo has; None sends all, and creates who is not there.
+    """
 
     record_id: str
     payload: dict[str, Any]
@@ -37,6 +46,14 @@ class Change:
     marketo_id: int | None = None
     waiting_owner: str | None = None
     waiting_company: str | None = None
+    only: frozenset[str] | None = None
+
+    @property
+    def sent(self) -> dict[str, Any]:
+        """The values that are sent."""
+        if self.only is None:
+            return self.payload
+        return {name: value for name, value in self.payload.items() if name in self.only}
 
 
 @dataclass
@@ -55,8 +72,13 @@ class Plan:
 class Planner:
     """Plans the records of one entity of one tenant."""
 
-    def __init__(self, store: Store, tenant: str, entity: Entity, selection: Selection) -> None:
+    def __init__(
+        self, store: Store, tenant: str, entity: Entity, selection: Selection, *, recreate: bool = False
+    ) -> None:
         self._store = store
+        self._recreate = recreate
+        self._is_person = TARGETS.get(entity.logical_name) == "person"
+        self._one_way = frozenset(PersonFields(entity, selection).one_way)
         self._tenant = tenant
         self._entity = entity
         self._names = selection.field_names(entity.logical_name)
@@ -77,9 +99,16 @@ class Planner:
         name = self._entity.logical_name
         by_id = {row[self._entity.primary_id].lower(): row for row in rows}
         known = await self._store.records.known(self._tenant, name, list(by_id))
+        held = await self._store.inbox.held(self._tenant, name, list(by_id)) if self._is_person else {}
         plan = Plan()
         for record_id, row in by_id.items():
             before = known.get(record_id)
+            if before is not None and before.status in ("gone", "merged"):
+                if before.status == "merged" or not self._recreate:
+                    plan.filtered += 1
+                    plan.seen.append(record_id)
+                    continue
+                before = None
             if self._filtering and row.get(SYNC_FILTER) is False:
                 plan.filtered += 1
                 plan.outcomes.append(self._kept(record_id, before, "filtered", read_number))
@@ -90,6 +119,8 @@ class Planner:
                 self._refuse(plan, record_id, before, refusal, read_number)
                 continue
             marks = fingerprints([payload.get(field_name) for field_name in self._names])
+            if record_id in held and before is not None and before.fingerprints is not None:
+                marks = self._hold(held[record_id], before, payload, marks)
             if before is not None and not force and self._is_unchanged(before, marks):
                 plan.seen.append(record_id)
                 if before.status == "failed":
@@ -100,9 +131,30 @@ class Planner:
             change = Change(record_id, payload, marks, is_new=before is None)
             if before is not None:
                 change.in_marketo, change.marketo_id = before.in_marketo, before.marketo_id
+                change.only = self._only(before, marks)
             plan.changes.append(change)
         await self._link(plan.changes)
         return plan
+
+    def _ledger(self, before: Known) -> Ledger:
+        assert before.fingerprints is not None
+        assert before.field_set is not None
+        return Ledger(self._names, self._field_sets[before.field_set], before.fingerprints)
+
+    def _hold(self, fields: frozenset[str], before: Known, payload: dict[str, Any], marks: bytes) -> bytes:
+        """Leave out what was changed in Marketo; the ledger keeps what was agreed on, until it is decided."""
+        agreed, now = self._ledger(before), Ledger(self._names, self._names, marks)
+        for name in fields & payload.keys():
+            del payload[name]
+            now[name] = agreed[name]
+        return now.joined()
+
+    def _only(self, before: Known, marks: bytes) -> frozenset[str] | None:
+        """What is sent of a person that is in step but for some fields: those, its links, and what goes one way."""
+        if not self._is_person or before.status != "synced" or not before.in_marketo or before.fingerprints is None:
+            return None
+        agreed, now = self._ledger(before), Ledger(self._names, self._names, marks)
+        return frozenset(name for name in self._names if agreed[name] != now[name]) | self._one_way
 
     def _is_unchanged(self, before: Known, marks: bytes) -> bool:
         if before.fingerprints is None or before.field_set is None or before.status not in {"synced", "failed"}:

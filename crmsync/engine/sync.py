@@ -67,6 +67,7 @@ async def first_sync(session: Session, progress: ProgressListener | None = None)
                 report = await carry_all(session, "first sync", path, waiting)
             else:
                 report = skipped(session, "first sync", "the first sync is done already")
+            await path.from_marketo.start(*path.shape)
         await session.store.tenants.move(
             session.name, TenantState.SYNCING, run=session.run, why="the first sync is done"
         )
@@ -98,8 +99,12 @@ async def carry_all(session: Session, kind: Kind, path: DataPath, names: Sequenc
     number = await session.store.runs.start(session.name, kind, session.run)
     began = session.clock()
     try:
+        if kind == "cycle":
+            await path.from_marketo.collect(*path.shape)
         for name in names:
             await path.carry(name)
+        if kind == "cycle":
+            await path.from_marketo.write_back(*path.shape)
     except BaseException as failure:
         path.notes.append(failure.message if isinstance(failure, CrmsyncError) else type(failure).__name__)
         report = await _report(session, kind, path, began)
@@ -139,9 +144,10 @@ async def _report(session: Session, kind: Kind, path: DataPath, began: datetime)
         started_at=began,
         ended_at=session.clock(),
         entities=path.counts,
+        to_dynamics=path.from_marketo.counts,
         parked=[ParkedField(**one.model_dump(exclude={"reviewed_at"})) for one in parked if one.reviewed_at is None],
         open_errors=sum((await session.store.errors.counts(session.name)).values()),
-        notes=path.notes,
+        notes=[*path.notes, *path.from_marketo.notes],
     )
 
 

@@ -13,16 +13,21 @@ from crmsync.state.lifecycle import MOVES, TenantState, has_reached
 from crmsync.state.sql import now, upsert
 from crmsync.state.tables import (
     audit,
+    back_counters,
     checkpoints,
+    collisions,
     counters,
+    creations,
     field_sets,
     in_flight,
+    marketo_changes,
     parked_fields,
     records,
     schemas,
     selections,
     sync_errors,
     tenants,
+    watermarks,
 )
 
 
@@ -114,15 +119,20 @@ class TenantStore:
         async with self._engine.begin() as connection:
             row = await _get(connection, tenant)
             for table in (
+                back_counters,
                 checkpoints,
+                collisions,
                 counters,
+                creations,
                 field_sets,
                 in_flight,
+                marketo_changes,
                 parked_fields,
                 records,
                 schemas,
                 selections,
                 sync_errors,
+                watermarks,
             ):
                 await connection.execute(sa.delete(table).where(table.c.tenant == tenant))
             state = TenantState.CREDENTIALS_SAVED

@@ -9,7 +9,9 @@ import pytest
 
 from crmsync.cli.main import app, main
 
-COMMANDS = ["connect", "demo", "deploy", "errors", "resync", "sandbox", "serve", "status", "sync", "validate"]
+COMMANDS = [
+    "collisions", "connect", "demo", "deploy", "errors", "resync", "sandbox", "serve", "status", "sync", "validate",
+]  # fmt: skip
 
 
 def test_every_command_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
