@@ -27,6 +27,7 @@ CrmsyncError
 │   ├── ColumnMissing               a selected column does not exist any more (``column``)
 │   └── EntityMissing               an entity does not exist any more
 ├── ChangeTrackingExpired           the delta link is too old: a new first read
+├── PagingTokenRefused              Marketo's paging token is too old or lost: a new one from a moment
 ├── RecordRefused                   one record cannot be synced; it becomes a sync error, the rest goes on
 │   └── RecordMissing               the record does not exist (any more)
 ├── BatchTooLarge                   split the batch and send the halves
@@ -225,6 +226,10 @@ class EntityMissing(SchemaChanged):
 
 class ChangeTrackingExpired(CrmsyncError):
     """The delta link is too old (0x80044352): a new first read is needed."""
+
+
+class PagingTokenRefused(CrmsyncError):
+    """Marketo does not take its own paging token any more: a new one is made from a moment."""
 
 
 class RecordRefused(CrmsyncError):

@@ -106,6 +106,42 @@ class FieldChoice(_Strict):
     rename: dict[MappedName, dict[str, str]] = {}
 
 
+PersonEntity = Literal["lead", "contact"]
+Side = Literal["marketo", "dynamics"]
+
+
+class Conflicts(_Strict):
+    """Who wins when a field was changed on both sides: by entity, and by ``entity.column`` where that is another.
+
+    An opt-out (``donotbulkemail`` and its kin) wins in any case, whichever side it was made on.
+    """
+
+    lead: Side = "marketo"
+    contact: Side = "dynamics"
+    fields: dict[Annotated[str, Field(pattern=r"^(lead|contact)\.[a-z0-9_]+$")], Side] = {}
+
+    def rule(self, entity: str, attribute: str) -> tuple[Side, str]:
+        """The winner, and which rule says so."""
+        if (side := self.fields.get(f"{entity}.{attribute}")) is not None:
+            return side, "field"
+        if entity == "contact":
+            return self.contact, "entity" if "contact" in self.model_fields_set else "default"
+        return self.lead, "entity" if "lead" in self.model_fields_set else "default"
+
+
+class CreateInDynamics(_Strict):
+    """People that are made in Dynamics: the members of a static list in Marketo, as leads or contacts.
+
+    ``owner`` is a user's id; without it the person's own sales person, else the sync user.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    list: str
+    as_: PersonEntity = Field("lead", alias="as")
+    owner: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")] | None = None
+
+
 class Smtp(_Strict):
     """A mail server. ``security`` is none, starttls or tls."""
 
@@ -138,6 +174,9 @@ class Tenant(_Strict):
 
     ``entities`` leaves some out. ``accounts`` says which ones come to Marketo: all, or those that a synced contact
     belongs to; an account that has come stays.
+    ``to_dynamics`` false leaves Dynamics untouched. ``deleted_in_marketo``: whether a later change in Dynamics creates
+    the person anew. ``deleted_in_dynamics``: what becomes of the person. ``duplicate_detection``: whether Dynamics'
+    duplicate rules may refuse what crmsync writes there.
     """
 
     tenant: Annotated[str, Field(pattern=TENANT_PATTERN)]
@@ -148,6 +187,12 @@ class Tenant(_Strict):
     fields: FieldChoice = FieldChoice()
     notifications: Notifications = Notifications()
     quota: Quota = Quota()
+    to_dynamics: bool = True
+    conflicts: Conflicts = Conflicts()
+    create_in_dynamics: CreateInDynamics | None = None
+    deleted_in_marketo: Literal["tombstone", "recreate"] = "tombstone"
+    deleted_in_dynamics: Literal["flag", "delete", "ignore"] = "flag"
+    duplicate_detection: Literal["suppress", "detect"] = "suppress"
     interval_minutes: Annotated[int, Field(ge=1, le=1440)] = 5
     ca_file: Path | None = None
     folder: Path = Path()

@@ -16,7 +16,7 @@ from crmsync.cli.demo import demo
 from crmsync.cli.flow_commands import connect, resync, sync
 from crmsync.cli.operating import deploy, serve
 from crmsync.cli.prepare import prepare
-from crmsync.cli.reading import errors, status, validate
+from crmsync.cli.reading import collisions, errors, status, validate
 from crmsync.cli.sandbox import sandbox
 from crmsync.cli.story import show_error, terminal
 from crmsync.errors import CrmsyncError, OperatorMustAct
@@ -53,7 +53,7 @@ Commands that run flows use the Prefect server at PREFECT_API_URL, or start one 
     help_format="markdown",
 )
 
-for _command in (prepare, validate, connect, sync, resync, compare, status, errors, deploy, serve):
+for _command in (prepare, validate, connect, sync, resync, compare, status, errors, collisions, deploy, serve):
     app.command(_command)
 if find_spec("trustme") and find_spec("starlette"):
     app.command(demo)

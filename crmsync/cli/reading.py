@@ -1,4 +1,4 @@
-"""``validate``, ``status`` and ``errors``: commands that change nothing and need no Prefect server."""
+"""``validate``, ``status``, ``errors`` and ``collisions``: commands that change nothing and need no Prefect server."""
 
 from __future__ import annotations
 
@@ -107,12 +107,50 @@ async def errors(tenant: TenantArgument, /, *, json: Json = False, tenants: Tena
         console.print(f"Every record of {tenant} that should be in Marketo is there.", style="green")
         return 0
     for one in found:
-        console.print(f"[bold]{one['entity']} {one['record_id']}[/] ({escape(one['code'])})")
+        console.print(f"[bold]{one['entity']} {one['record_id']}[/], {one['direction']} ({escape(one['code'])})")
         console.print(f"    found: {one['reason']}", markup=False)
         console.print(f"    what to do: {one['remedy']}", markup=False)
         if one["next_attempt"]:
             console.print(f"    next attempt: {one['next_attempt']}")
-    console.print(f"{len(found)} records are not synced", style="red")
+    console.print(f"{len(found)} records are not in step", style="red")
+    return 0
+
+
+async def collisions(tenant: TenantArgument, /, *, json: Json = False, tenants: TenantsFolder = DEFAULT_TENANTS) -> int:
+    """The fields that were changed on both sides between two cycles: who won, and by which rule. Newest first.
+
+    Values are not kept: what is shown are fingerprints, equal for equal values. For programs:
+
+        crmsync collisions contoso --json
+    """
+    from crmsync.engine.status import collisions as read
+    from crmsync.state.store import open_store
+    from crmsync.tenants import load_tenant
+
+    async with open_store() as store:
+        if tenant not in await store.tenants.names():
+            load_tenant(tenant, tenants)
+        found = await read(store, tenant)
+    if json:
+        print_json(found)
+        return 0
+    console = terminal()
+    if not found:
+        console.print(f"No field of {tenant} was changed on both sides.", style="green")
+        return 0
+    table = Table("when", "record", "column", "Marketo field", "winner", "rule", "Dynamics", "Marketo", box=SIMPLE)
+    for one in found:
+        table.add_row(
+            one["at"][:19],
+            f"{one['entity']} {one['record_id']}",
+            one["attribute"],
+            one["marketo_field"],
+            one["winner"],
+            one["rule"],
+            one["dynamics_fingerprint"],
+            one["marketo_fingerprint"],
+        )
+    console.print(table, soft_wrap=False)
     return 0
 
 
@@ -149,6 +187,13 @@ def _show_status(console: Console, one: dict[str, Any]) -> None:
     for entity, counts in one["entities"].items():
         table.add_row(entity, *[_figure(counts[column]) for column in columns])
     console.print(table, soft_wrap=False)
+    back = one["to_dynamics"]
+    if any(value for counts in back.values() for value in counts.values()):
+        columns = list(next(iter(back.values())))
+        table = Table("Marketo → Dynamics", *[column.replace("_", " ") for column in columns], box=SIMPLE)
+        for entity, counts in back.items():
+            table.add_row(entity, *[_figure(counts[column]) for column in columns])
+        console.print(table, soft_wrap=False)
 
 
 def _figure(value: Any) -> str:

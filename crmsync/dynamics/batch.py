@@ -1,4 +1,4 @@
-"""Several reads in one request: ``$batch``, a multipart message of HTTP requests and then of HTTP answers.
+"""Several operations in one request: ``$batch``, a multipart message of HTTP requests and then of HTTP answers.
 
 Line ends are CRLF everywhere, each operation carries its own headers, and with ``odata.continue-on-error`` an operation
 that fails leaves the others alone. A batch counts as one request against the service's limit of requests.
@@ -27,18 +27,27 @@ _STATUS = re.compile(rb"HTTP/\d\.\d (\d{3})")
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A GET of a batch: a path below the Web API root or a link of the service, and headers of its own."""
+    """One request of a batch: a path below the Web API root or a link of the service, and headers of its own; ``body``
+    is JSON."""
 
     path: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    method: str = "GET"
+    body: bytes = b""
 
 
-async def get_all(channel: Channel, operations: Sequence[Operation]) -> list[httpx.Response]:
-    """The answers to these reads, in their order, whatever the status of each; the request as a whole succeeded."""
+async def send_all(
+    channel: Channel, operations: Sequence[Operation], *, entity: str | None = None
+) -> list[httpx.Response]:
+    """The answers to these, in their order, whatever the status of each; the request as a whole succeeded.
+
+    It is sent again when its answer was lost: a write among them must say which version of the row it is for.
+    """
     boundary = f"batch_{uuid4()}"
     answer = await channel.send(
         "POST",
         "$batch",
+        entity=entity,
         headers={"Content-Type": f'multipart/mixed; boundary="{boundary}"', "Prefer": CONTINUE},
         content=written(channel, operations, boundary),
     )
@@ -49,7 +58,7 @@ async def get_all(channel: Channel, operations: Sequence[Operation]) -> list[htt
 
 
 def written(channel: Channel, operations: Sequence[Operation], boundary: str) -> bytes:
-    """The multipart message of these reads."""
+    """The multipart message of these operations."""
     lines: list[bytes] = []
     for one in operations:
         lines += [
@@ -57,10 +66,10 @@ def written(channel: Channel, operations: Sequence[Operation], boundary: str) ->
             b"Content-Type: application/http",
             b"Content-Transfer-Encoding: binary",
             b"",
-            b"GET " + channel.target(one.path) + b" HTTP/1.1",
+            one.method.encode() + b" " + channel.target(one.path) + b" HTTP/1.1",
             *[f"{name}: {value}".encode() for name, value in {"Accept": "application/json", **one.headers}.items()],
             b"",
-            b"",
+            one.body,
         ]
     return b"\r\n".join([*lines, b"--" + boundary.encode() + b"--", b""])
 

@@ -24,7 +24,8 @@ from crmsync.dynamics.errors import not_dataverse
 from crmsync.dynamics.pacing import Sleep, together
 from crmsync.dynamics.schema import DynamicsSchema, Entity
 from crmsync.dynamics.tracking import ChangePage, Glance
-from crmsync.errors import PermissionMissing
+from crmsync.dynamics.write_batch import Write, write_batch
+from crmsync.errors import CrmsyncError, PermissionMissing
 from crmsync.tenants import DynamicsConnection
 
 DEPTHS = ("Basic", "Local", "Deep", "Global")
@@ -245,6 +246,12 @@ class DynamicsClient:
     async def upsert(self, entity_set: str, record_id: str, record: dict[str, Any]) -> None:
         """Change a record, or create it with this id."""
         await rows.upsert(self._channel, entity_set, record_id, record)
+
+    async def write_many(
+        self, writes: Sequence[Write], *, entity: str, detect_duplicates: bool = False
+    ) -> list[CrmsyncError | None]:
+        """Write many rows, each on its own: None or the error of each, in order."""
+        return await write_batch(self._channel, writes, entity=entity, detect_duplicates=detect_duplicates)
 
     async def delete(self, entity_set: str, record_id: str) -> None:
         """Delete a record; raises ``RecordMissing``."""

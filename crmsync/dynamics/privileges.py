@@ -7,9 +7,11 @@ privileges" (Microsoft's documents); the role's name is that of Marketo's "Step 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
+
+from crmsync.tenants import Tenant
 
 ROLE = "Marketo Sync User"
 DEPTH = "Global"
@@ -28,7 +30,7 @@ class Need:
     """One privilege: ``entity`` where it is about the records of a synced one, and what it is needed for."""
 
     name: str
-    right: Literal["read", "write", "look"]
+    right: Literal["read", "write", "create", "look"]
     why: str
     entity: str | None = None
 
@@ -42,6 +44,13 @@ NEEDS: tuple[Need, ...] = (
     Need("prvReadConnection", "read", "who takes part in an opportunity", "connection"),
     Need("prvWriteLead", "write", "changes made in Marketo are written to leads", "lead"),
     Need("prvWriteContact", "write", "changes made in Marketo are written to contacts", "contact"),
+    Need("prvCreateLead", "create", "members of the tenant's list become leads", "lead"),
+    Need("prvAppendLead", "create", "a new lead gets its owner", "lead"),
+    Need("prvAssignLead", "create", "a new lead gets its owner", "lead"),
+    Need("prvCreateContact", "create", "members of the tenant's list become contacts", "contact"),
+    Need("prvAppendContact", "create", "a new contact gets its owner and its account", "contact"),
+    Need("prvAssignContact", "create", "a new contact gets its owner", "contact"),
+    Need("prvAppendToAccount", "create", "a new contact gets its account", "contact"),
     Need("prvReadOrganization", "look", "which organization it is, and for how long it keeps changes"),
     Need("prvReadEntity", "look", "the schema is read"),
     Need("prvReadAttribute", "look", "the schema is read"),
@@ -56,15 +65,19 @@ NEEDS: tuple[Need, ...] = (
     Need("prvReadFieldSecurityProfile", "look", "validate tells which secured columns may be read"),
 )
 
-READ: Mapping[str, str] = {one.entity: one.name for one in NEEDS if one.right == "read" and one.entity}
-"""The privilege to read each synced entity."""
-WRITE: Mapping[str, str] = {one.entity: one.name for one in NEEDS if one.right == "write" and one.entity}
-"""The privilege to write each entity that is written."""
 
-
-def needed(entities: Collection[str]) -> list[str]:
-    """The privileges to read, and where they are written to write, the records of these entities."""
-    return [rights[name] for rights in (READ, WRITE) for name in entities if name in rights]
+def needs(tenant: Tenant) -> list[Need]:
+    """What the sync needs for the entities and directions that the tenant file asks for."""
+    creates = tenant.create_in_dynamics.as_ if tenant.to_dynamics and tenant.create_in_dynamics else None
+    return [
+        one
+        for one in NEEDS
+        if one.entity is None
+        or (
+            one.entity in tenant.entities
+            and (one.right == "read" or (one.right == "write" and tenant.to_dynamics) or one.entity == creates)
+        )
+    ]
 
 
 def shortfall(depths: Mapping[str, str], name: str) -> str | None:

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import orjson
 
-from crmsync.dynamics.batch import Operation, get_all
+from crmsync.dynamics.batch import Operation, send_all
 from crmsync.dynamics.channel import Channel, url
 from crmsync.dynamics.errors import server_time
 from crmsync.dynamics.rows import preferring
@@ -64,7 +64,7 @@ async def glance(channel: Channel, links: Mapping[str, str], lookup_types: Conta
     ``lookup_types`` tell what their lookups lead to."""
     looks = [Operation(link, _glancing(name in lookup_types)) for name, link in links.items()]
     operations = [Operation("WhoAmI"), *looks]
-    who, *parts = await get_all(channel, operations)
+    who, *parts = await send_all(channel, operations)
     organization = _body(who).get("OrganizationId")
     found = {name: (_body(part), server_time(part)) for name, part in zip(links, parts, strict=True)}
     return Glance(

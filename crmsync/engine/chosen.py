@@ -7,10 +7,11 @@ change tracking to synchronize data with external systems", Microsoft's document
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from crmsync.dynamics.schema import DynamicsSchema
+from crmsync.engine.back.streams import person_fields, watched
 from crmsync.engine.session import Session
 from crmsync.engine.setup import saved_selection, snapshots
 from crmsync.errors import StateMismatch
@@ -51,10 +52,12 @@ def _why_not(name: EntityName, tenant: Tenant, schema: DynamicsSchema, selection
 
 @dataclass(frozen=True)
 class Choice:
-    """The digest of each entity that is carried, and of each other one why it is not."""
+    """The digest of each entity that is carried, of each other one why it is not, and the Marketo fields whose changes
+    go to Dynamics."""
 
     digests: Mapping[str, str]
     left_out: Mapping[str, str]
+    watched: Sequence[str]
 
 
 async def choice(session: Session) -> Choice:
@@ -68,7 +71,7 @@ async def choice(session: Session) -> Choice:
         digests: dict[str, str] = {
             name: selection_digest(session.tenant, schema, selection, name) for name in ENTITIES if name not in without
         }
-        kept = numbers, Choice(digests, without)
+        kept = numbers, Choice(digests, without, watched(person_fields(schema, selection)))
         session.memo["choice"] = kept
     return kept[1]
 

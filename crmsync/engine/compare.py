@@ -136,6 +136,9 @@ async def compare(
             await stack.enter_async_context(session.lease())
             await stack.enter_async_context(stopping(session))
         path = await DataPath.open(session, progress) if repair else None
+        if path is not None:
+            # What was changed in Marketo since the last cycle is a change to bring to Dynamics, not a difference.
+            await path.collect()
         schema, selection = await chosen_fields(session)
         result = Comparison(tenant=session.name, started_at=session.clock())
         without = left_out(session.tenant, schema, selection)
@@ -145,6 +148,7 @@ async def compare(
                 await _Entity(session, schema.entities[name], selection, result, lane, progress).compare()
         if path is not None:
             await path.finish()
+            await path.from_marketo.write_back(*path.shape)
         result.ended_at = session.clock()
     log.info("%s: compared, %s", session.name, "in step" if result.in_step else "out of step")
     return result
@@ -198,7 +202,7 @@ class _Entity:
         await self._vanished()
 
     async def _page(self, rows: list[dict[str, Any]]) -> None:
-        plan = await self._planner.plan(rows, self._read_number, force=True)
+        plan = await self._planner.plan(rows, self._read_number, mode="whole")
         self._seen.add(row[self._entity.primary_id].lower() for row in rows)
         found = await self._differences(plan)
         # Somebody may have changed a record, or a cycle may have written it, between the two readings.
@@ -213,7 +217,7 @@ class _Entity:
 
     async def _looked_at_again(self, found: Sequence[Difference]) -> list[Difference]:
         rows = await self._session.dynamics.read_by_ids(self._entity, self._select, [one.record_id for one in found])
-        return await self._differences(await self._planner.plan(rows, self._read_number, force=True))
+        return await self._differences(await self._planner.plan(rows, self._read_number, mode="whole"))
 
     async def _settle(self, found: Sequence[Difference]) -> None:
         """Count and list the differences, and repair those that can be."""
@@ -222,9 +226,9 @@ class _Entity:
         wanted = [one.record_id for one in found if one.kind in _REPAIRABLE]
         if self._lane is None or not wanted:
             return
-        await self._lane.again(wanted, self._read_number)
+        await self._lane.again(wanted, self._read_number, mode="whole")
         rows = await self._session.dynamics.read_by_ids(self._entity, self._select, wanted)
-        left = await self._differences(await self._planner.plan(rows, self._read_number, force=True))
+        left = await self._differences(await self._planner.plan(rows, self._read_number, mode="whole"))
         there = {row[self._entity.primary_id].lower() for row in rows}
         vanished = [one for one in wanted if one not in there]
         if vanished:

@@ -13,6 +13,7 @@ from crmsync.dynamics.schema import Entity
 from crmsync.dynamics.tracking import ChangePage
 from crmsync.engine.lane import OVERLAP, PAGE_SIZE, prefetched
 from crmsync.engine.participants import of_connection
+from crmsync.engine.plan import Mode
 from crmsync.engine.report import Counts
 from crmsync.engine.session import Session
 from crmsync.fields.model import Selection
@@ -63,7 +64,7 @@ class ConnectionLane:
         """Read what changed since the checkpoint; ``first`` is the first page, where it was read already."""
         return await self._drain(self._changes(checkpoint.next_link or checkpoint.delta_link, first), checkpoint)
 
-    async def again(self, ids: Sequence[str], read_number: int, *, force: bool = True, needed: bool = False) -> int:
+    async def again(self, ids: Sequence[str], read_number: int, *, mode: Mode = "forced", needed: bool = False) -> int:
         """Read these once more. How many of them Dynamics has."""
         rows = await self._session.dynamics.read_by_ids(self._entity, self._select, ids, lookup_types=True)
         there = {row[self._entity.primary_id].lower() for row in rows}

@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from crmsync.dynamics.schema import DynamicsSchema, Entity
 from crmsync.dynamics.tracking import ChangePage
+from crmsync.engine.back.direction import FromMarketo
+from crmsync.engine.back.streams import Glimpse
 from crmsync.engine.chosen import chosen_fields, due_again, left_out, selection_digest
 from crmsync.engine.connections import ConnectionLane
 from crmsync.engine.destination import ROLE
@@ -60,6 +62,7 @@ class DataPath:
         key_is_fresh: bool,
         listener: ProgressListener | None,
         pages: Mapping[str, ChangePage] | None = None,
+        seen: Glimpse | None = None,
     ) -> None:
         self._session = session
         self._schema = schema
@@ -70,19 +73,29 @@ class DataPath:
         self.counts: dict[str, Counts] = {}
         self.notes: list[str] = []
         self.left_out = left_out(session.tenant, schema, selection)
+        self.from_marketo = FromMarketo(session, seen)
         self._parents: dict[str, Lane | ConnectionLane] = {}
         self._links = Links(session, bring=self._bring)
 
+    @property
+    def shape(self) -> tuple[DynamicsSchema, Selection]:
+        """Schema and selection as they are now: a column may turn out to be gone while its entity is carried."""
+        return self._schema, self._selection
+
     @classmethod
     async def open(
-        cls, session: Session, listener: ProgressListener | None, pages: Mapping[str, ChangePage] | None = None
+        cls,
+        session: Session,
+        listener: ProgressListener | None,
+        pages: Mapping[str, ChangePage] | None = None,
+        seen: Glimpse | None = None,
     ) -> DataPath:
         """Settle what an earlier run left in flight, and take schema and selection from the store. ``pages`` are the
-        first pages of changes by entity, where they were read already."""
+        first pages of changes by entity, and ``seen`` those of Marketo's activities, where they were read already."""
         await settle_all(session)
         schema, selection = await chosen_fields(session)
-        row = await session.store.tenants.get(session.name)
-        return cls(session, schema, selection, key_is_fresh=row.key_is_fresh, listener=listener, pages=pages)
+        fresh = (await session.store.tenants.get(session.name)).key_is_fresh
+        return cls(session, schema, selection, key_is_fresh=fresh, listener=listener, pages=pages, seen=seen)
 
     @property
     def entities(self) -> list[EntityName]:
@@ -97,6 +110,13 @@ class DataPath:
     async def is_unfinished(self) -> bool:
         """Whether a run was killed after it had read everything, before what is left for its end was done."""
         return bool(await self._session.store.pending.counts(self._session.name))
+
+    async def collect(self) -> None:
+        """Before the entities: what happened in Marketo, and new records in Dynamics for whom it wants there."""
+        await self.from_marketo.collect(*self.shape)
+        for name, counts in self.from_marketo.counts.items():
+            if counts.created:
+                self._pages.pop(name, None)  # read before the new records were made
 
     async def carry(self, name: str) -> None:
         """Carry one entity: its first read where that is needed, else what changed; then what is due again.
@@ -224,7 +244,7 @@ class DataPath:
     async def _read_marked_again(self, name: str, lane: Lane | ConnectionLane, read_number: int) -> None:
         pending, tenant = self._session.store.pending, self._session.name
         while some := await pending.first(tenant, name, "again", limit=READ_AGAIN_AT_ONCE):
-            await lane.again(some, read_number, force=False)
+            await lane.again(some, read_number, mode="changed")
             await pending.done(tenant, name, "again", some)
 
     async def _checkpoint(self, name: str) -> Checkpoint:

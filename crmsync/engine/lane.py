@@ -22,7 +22,7 @@ from crmsync.engine.imports import WORTHWHILE, Importer, ImportFile, fits_a_file
 from crmsync.engine.links import Links
 from crmsync.engine.load import Loader
 from crmsync.engine.participants import Observer, observer
-from crmsync.engine.plan import Change, Plan, planner_of
+from crmsync.engine.plan import Change, Mode, Plan, planner_of
 from crmsync.engine.report import Counts
 from crmsync.engine.session import Session
 from crmsync.fields.model import Selection
@@ -127,14 +127,14 @@ class Lane:
         )
         return await self._drain(pages, checkpoint, importing=False)
 
-    async def again(self, ids: Sequence[str], read_number: int, *, force: bool = True, needed: bool = False) -> int:
-        """Read and write these records once more: a retry is due, or an owner or company has arrived. Without
-        ``force`` only what differs is written. How many of them Dynamics has."""
+    async def again(self, ids: Sequence[str], read_number: int, *, mode: Mode = "forced", needed: bool = False) -> int:
+        """Read and write these records once more: a retry is due, or an owner or company has arrived. How many of
+        them Dynamics has."""
         rows = await self._session.dynamics.read_by_ids(
             self._entity, self._select, ids, lookup_types=self._observer.lookup_types
         )
         window = Window()
-        self._add(window, await self._plan(rows, read_number, force=force, needed=needed), importing=False)
+        self._add(window, await self._plan(rows, read_number, mode=mode, needed=needed), importing=False)
         found = {row[self._entity.primary_id].lower() for row in rows}
         window.deleted = [one for one in ids if one not in found]
         await self._load(window, read_number)
@@ -164,9 +164,9 @@ class Lane:
                     await loading
 
     async def _plan(
-        self, rows: list[dict[str, Any]], read_number: int, *, force: bool = False, needed: bool = False
+        self, rows: list[dict[str, Any]], read_number: int, *, mode: Mode = "changed", needed: bool = False
     ) -> Plan:
-        plan = await self._planner.plan(rows, read_number, force=force, needed=needed)
+        plan = await self._planner.plan(rows, read_number, mode=mode, needed=needed)
         await self._observer.met(rows, plan, read_number)
         return plan
 

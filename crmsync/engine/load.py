@@ -28,6 +28,7 @@ from crmsync.state.syncerrors import SyncError
 log = logging.getLogger("crmsync.engine")
 
 BATCH = 300
+NOBODY = "1004"
 SENDINGS = 4
 """How often the same records are sent when answers get lost, before the step gives up and is retried as a whole."""
 
@@ -45,21 +46,29 @@ class Loader:
 
     async def write(self, changes: Sequence[Change], read_number: int) -> None:
         """Write these changes, several calls at a time; no record stands in two of them."""
-        batches = [changes[start : start + BATCH] for start in range(0, len(changes), BATCH)]
-        await all_of(self._write_batch(batch, read_number) for batch in batches)
+        whole = [change for change in changes if change.only is None]
+        parts = [change for change in changes if change.only is not None]
+        await all_of(
+            self._write_batch(several[start : start + BATCH], read_number, action)
+            for several, action in ((whole, "createOrUpdate"), (parts, "updateOnly"))
+            for start in range(0, len(several), BATCH)
+        )
 
     async def flag_deleted(self, ids: Sequence[str], read_number: int) -> None:
-        """These records are gone from Dynamics: people are flagged, opportunities are deleted, companies and sales
-        persons stay as they are."""
+        """These records are gone from Dynamics: people are flagged, or as the tenant file says; opportunities are
+        deleted, companies and sales persons stay as they are."""
         known = await self._session.store.records.known(self._session.name, self._entity, ids)
         there = [one for one in ids if one in known and known[one].status != "deleted"]
-        flagged = [one for one in there if known[one].in_marketo and self._where.target == "person"]
-        for start in range(0, len(flagged), BATCH):
-            await self._flag_batch(flagged[start : start + BATCH], known, read_number)
+        policy = self._session.tenant.deleted_in_dynamics
+        people = self._where.target == "person" and policy != "ignore"
+        held = [one for one in there if people and known[one].in_marketo]
+        for start in range(0, len(held), BATCH):
+            batch = held[start : start + BATCH]
+            await (self._flag_batch if policy == "flag" else self._delete_batch)(batch, known, read_number)
         if self._where.delete is not None:
-            flagged = [one for one in there if known[one].in_marketo or known[one].status == "unknown"]
-            await self.delete(flagged, known, read_number)
-        handled = set(flagged)
+            held = [one for one in there if known[one].in_marketo or known[one].status == "unknown"]
+            await self.delete(held, known, read_number)
+        handled = set(held)
         rest = [_deleted(one, known[one], read_number) for one in there if one not in handled]
         if rest:
             await self.land(rest, [], Counts(read=len(rest), deleted=len(rest)))
@@ -115,6 +124,13 @@ class Loader:
         outcomes, errors, arrived, counts = [], [], [], Counts(read=len(changes))
         for change, answer in zip(changes, answers, strict=True):
             done = answer.status in {"created", "updated"}
+            if _is_gone(change, answer):
+                # Deleted in Marketo since its deletions were read: as if they had told of it.
+                outcomes.append(
+                    self._outcome(change, answer, done, read_number)._replace(status="gone", in_marketo=False)
+                )
+                counts.filtered += 1
+                continue
             if done and change.arrives:
                 arrived.append(change.record_id)
             outcomes.append(self._outcome(change, answer, done, read_number))
@@ -151,20 +167,47 @@ class Loader:
             next_attempt=self._session.clock() + wait,
         )
 
-    async def _write_batch(self, batch: Sequence[Change], read_number: int) -> None:
-        rows = [self._where.row(change.record_id, change.payload) for change in batch]
+    async def _write_batch(self, batch: Sequence[Change], read_number: int, action: str) -> None:
+        rows = [self._where.row(change.record_id, change.sent) for change in batch]
         keys = [change.record_id for change in batch]
         parents = {change.record_id: change.parent_id for change in batch if change.parent_id}
         async with self._gate:
-            flight, answers = await self._call("sync", keys, lambda: self._where.write(rows, "createOrUpdate"), parents)
+            flight, answers = await self.call(keys, rows, action, parents)
         await self.record(batch, answers, read_number, flight)
+        lost = [change for change, answer in zip(batch, answers, strict=True) if _is_gone(change, answer)]
+        if lost and self._session.tenant.deleted_in_marketo == "recreate":
+            for change in lost:
+                change.only = None
+            await self._write_batch(lost, read_number, "createOrUpdate")
 
     async def _flag_batch(self, ids: Sequence[str], known: dict[str, Known], read_number: int) -> None:
         # updateOnly: a person that was deleted in Marketo too is not created again (1004 is as good as done).
-        rows = [{self._where.key: one, DELETED_FLAG: True} for one in ids]
-        flight, _ = await self._call("sync", ids, lambda: self._where.write(rows, "updateOnly"))
+        flight, _ = await self.call(ids, [{self._where.key: one, DELETED_FLAG: True} for one in ids], "updateOnly")
         outcomes = [_deleted(one, known[one], read_number) for one in ids]
         await self.land(outcomes, [], Counts(read=len(ids), deleted=len(ids)), flight)
+
+    async def _delete_batch(self, ids: Sequence[str], known: dict[str, Known], read_number: int) -> None:
+        """Delete the people by Marketo's ids: sent again after a lost answer, it finds them gone."""
+        numbers = {one: number for one in ids if (number := known[one].marketo_id) is not None}
+        missing = [one for one in ids if one not in numbers]
+        for person in await self._session.marketo.people(self._where.key, missing, ["id", self._where.key]):
+            numbers[str(person[self._where.key]).lower()] = int(person["id"])
+        order = list(numbers)
+        answers = await self._session.marketo.delete_people([numbers[one] for one in order])
+        refused = {one for one, answer in zip(order, answers, strict=True) if answer.status != "deleted"}
+        outcomes = [_deleted(one, known[one], read_number)._replace(in_marketo=one in refused) for one in ids]
+        errors = [self._error(one, answer, 0) for one, answer in zip(order, answers, strict=True) if one in refused]
+        await self.land(outcomes, errors, Counts(read=len(ids), deleted=len(ids)))
+
+    async def call(
+        self,
+        keys: Sequence[str],
+        rows: Sequence[dict[str, Any]],
+        action: str,
+        parents: Mapping[str, str] | None = None,
+    ) -> tuple[str, list[Answer]]:
+        """Write these rows in one call; ``flight`` is its number in the store, to be landed with the outcomes."""
+        return await self._call("sync", keys, lambda: self._where.write(rows, action), parents)
 
     async def _call(
         self,
@@ -194,6 +237,11 @@ class Loader:
                 await records.never_left(flight.id)
                 raise
         raise AssertionError("unreachable")
+
+
+def _is_gone(change: Change, answer: Answer) -> bool:
+    """Whether an update found nobody, because the person was deleted in Marketo."""
+    return change.only is not None and answer.code == NOBODY
 
 
 def _remedy(code: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Looks whether a tenant has anything to do: one request to Dynamics for all entities, none to Marketo.
+"""Looks whether a tenant has anything to do: one request to Dynamics for all entities, three calls to Marketo.
 
 The look is the beginning of a cycle. Where nothing changed it is the whole of it; otherwise the cycle goes on from the
 pages that were read here. The same request tells whose organization answered, so that one that was restored from, or
@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from crmsync.dynamics.tracking import ChangePage
+from crmsync.engine.back.streams import PERSON_ENTITIES, Glimpse, glimpse
 from crmsync.engine.chosen import choice, due_again
 from crmsync.engine.destination import ROLE
 from crmsync.engine.participants import LOOKUP_TYPES
@@ -29,18 +30,20 @@ log = logging.getLogger("crmsync.engine")
 
 @dataclass(frozen=True)
 class Look:
-    """What a look found: the first page of changes by entity, and whether the cycle can end here. ``moved`` are the
-    checkpoints as they stand then."""
+    """What a look found: the first page of changes by entity, ``seen`` of Marketo's activities, and whether the cycle
+    can end here. ``moved`` are the checkpoints as they stand then."""
 
     began: datetime
     is_idle: bool
     pages: dict[str, ChangePage] = field(default_factory=dict)
     moved: tuple[Checkpoint, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
+    seen: Glimpse | None = None
 
 
 async def look(session: Session) -> Look:
-    """Ask both the store and Dynamics. Raises ``BindingRefused`` when another organization answers."""
+    """Ask the store and Dynamics, and Marketo only when these are quiet: a cycle that has something to do asks it
+    itself. Raises ``BindingRefused`` when another organization answers."""
     began = session.clock()
     chosen = await choice(session)
     checkpoints = await _with_delta_link(session, chosen.digests)
@@ -53,20 +56,28 @@ async def look(session: Session) -> Look:
     for checkpoint in checkpoints.values():
         if await due_again(session, checkpoint, written):
             return Look(began, False, pages)
+    seen = await glimpse(session, chosen.watched) if session.tenant.to_dynamics else None
+    if seen is not None and not seen.is_idle:
+        return Look(began, False, pages, seen=seen)
     moved = [
         one.model_copy(update={"delta_link": pages[name].delta_link or one.delta_link, "parents_met": written})
         for name, one in checkpoints.items()
     ]
-    return Look(began, True, pages, tuple(moved), chosen.left_out)
+    return Look(began, True, pages, tuple(moved), chosen.left_out, seen)
 
 
 async def _is_left_over(session: Session) -> bool:
-    """Whether an earlier run left something to do: requests without an answer, marks, roles to be tried again."""
+    """Whether an earlier run left something to do: requests without an answer, marks, roles to be tried again; changes
+    in Marketo that wait, people whose number is not known."""
     store, tenant = session.store, session.name
-    return bool(
-        await store.records.flights(tenant)
-        or await store.pending.counts(tenant)
-        or await store.errors.due(tenant, ROLE, limit=1)
+    if await store.records.flights(tenant) or await store.pending.counts(tenant):
+        return True
+    if await store.errors.due(tenant, ROLE, limit=1):
+        return True
+    if not session.tenant.to_dynamics:
+        return False
+    return await store.inbox.is_due(tenant) or any(
+        [await store.records.without_marketo_id(tenant, name, limit=1) for name in PERSON_ENTITIES]
     )
 
 

@@ -1,5 +1,9 @@
 """Decides what is to be written of the records that were read: filter, conversion, links, fingerprints.
 
+A record that Marketo has gets only the fields that changed, so that a field which somebody changes in Marketo meanwhile
+is not overwritten with what Dynamics held before; a field whose change in Marketo waits to be brought to Dynamics is
+held back until that is decided (``crmsync.engine.back``).
+
 The sync filter follows Marketo's "Create a Custom Dynamics Sync Filter": only an explicit No in ``new_synctomkto``
 stops a record. A record is linked to its owner and company only when Marketo has them, since Marketo refuses a record
 that names a missing one; until then the record waits for the link, not for its values.
@@ -9,9 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from crmsync.dynamics.schema import Entity
+from crmsync.engine.back.fields import Ledger, PersonFields
+from crmsync.engine.destination import TARGETS
 from crmsync.engine.fingerprint import WIDTH, changed, fingerprints
 from crmsync.engine.links import COMPANY_LINK, OWNER_LINK, Links
 from crmsync.engine.session import Session
@@ -26,6 +32,10 @@ SYNC_FILTER = "new_synctomkto"
 OPT_OUTS = frozenset({"donotbulkemail", "donotemail", "donotphone", "donotfax", "donotsendmm"})
 """Columns by which a person says no. What they say is consent: see ``Planner._keep_consent``."""
 
+Mode = Literal["changed", "forced", "whole"]
+"""What is written of records that are read: what ``changed``; ``forced``, also a record that did not change (a link or
+a retry is due); ``whole``, every field of it, whatever was agreed on, and the record itself where Marketo lost it."""
+
 _TRUE = fingerprints([True])
 
 
@@ -33,7 +43,10 @@ _TRUE = fingerprints([True])
 class Change:
     """One record to be written, and what to remember when it has been. ``is_new``: the store never heard of it;
     ``arrives``: what waits for it to be in Marketo, and in step, is due once it is; ``parent_id`` is a role's
-    opportunity."""
+    opportunity.
+
+    ``only``: the fields that are sent of a person that Marketo has; None sends all, and creates who is not there.
+    """
 
     record_id: str
     payload: dict[str, Any]
@@ -45,6 +58,14 @@ class Change:
     waiting_company: str | None = None
     arrives: bool = False
     parent_id: str | None = None
+    only: frozenset[str] | None = None
+
+    @property
+    def sent(self) -> dict[str, Any]:
+        """The values that are sent."""
+        if self.only is None:
+            return self.payload
+        return {name: value for name, value in self.payload.items() if name in self.only}
 
 
 @dataclass
@@ -71,6 +92,7 @@ def planner_of(session: Session, entity: Entity, selection: Selection, links: Li
         links,
         only_needed=some and name == "account",
         brings_companies=not (some and name == "opportunity"),
+        recreate=session.tenant.deleted_in_marketo == "recreate",
     )
 
 
@@ -87,8 +109,12 @@ class Planner:
         *,
         only_needed: bool = False,
         brings_companies: bool = True,
+        recreate: bool = False,
     ) -> None:
         self._store = store
+        self._recreate = recreate
+        self._is_person = TARGETS.get(entity.logical_name) == "person"
+        self._one_way = frozenset(PersonFields(entity, selection).one_way)
         self._tenant = tenant
         self._entity = entity
         self._names = selection.field_names(entity.logical_name)
@@ -112,16 +138,24 @@ class Planner:
         self._field_sets = await self._store.records.field_sets(self._tenant, name)
 
     async def plan(
-        self, rows: Sequence[dict[str, Any]], read_number: int, *, force: bool = False, needed: bool = False
+        self, rows: Sequence[dict[str, Any]], read_number: int, *, mode: Mode = "changed", needed: bool = False
     ) -> Plan:
-        """Plan these records. ``force`` writes also what has not changed (a link or a retry is due); ``needed`` says
-        that somebody belongs to these accounts, where the tenant wants no others."""
+        """Plan these records. ``needed`` says that somebody belongs to these accounts, where the tenant wants no
+        others."""
         name = self._entity.logical_name
         by_id = {row[self._entity.primary_id].lower(): row for row in rows}
         known = await self._store.records.known(self._tenant, name, list(by_id))
+        held = await self._store.inbox.held(self._tenant, name, list(by_id)) if self._is_person else {}
         plan = Plan()
         converted: dict[str, dict[str, Any]] = {}
         for record_id, row in by_id.items():
+            before = known.get(record_id)
+            if before is not None and before.status in ("gone", "merged"):
+                if before.status == "merged" or not self._recreate:
+                    plan.filtered += 1
+                    plan.seen.append(record_id)
+                    continue
+                del known[record_id]
             if self._filtering and row.get(SYNC_FILTER) is False:
                 plan.filtered += 1
                 plan.outcomes.append(self._kept(record_id, known.get(record_id), "filtered", read_number))
@@ -136,7 +170,9 @@ class Planner:
         for record_id, payload in converted.items():
             before = known.get(record_id)
             marks = fingerprints([payload.get(field_name) for field_name in self._names])
-            if before is not None and not force and self._is_unchanged(before, marks):
+            if record_id in held and before is not None and before.fingerprints is not None:
+                marks = self._hold(held[record_id], before, payload, marks)
+            if before is not None and mode == "changed" and self._is_unchanged(before, marks):
                 plan.seen.append(record_id)
                 if before.status == "failed":
                     plan.failed += 1
@@ -148,6 +184,7 @@ class Planner:
             if before is not None:
                 change.in_marketo, change.marketo_id = before.in_marketo, before.marketo_id
                 change.arrives = not before.in_marketo or before.status != "synced"
+                change.only = None if mode == "whole" else self._only(before, marks)
             plan.changes.append(change)
         await self._link(plan.changes)
         return plan
@@ -182,6 +219,26 @@ class Planner:
             return False
         at = names.index(name) * WIDTH
         return before.fingerprints[at : at + WIDTH] == _TRUE
+
+    def _ledger(self, before: Known) -> Ledger:
+        assert before.fingerprints is not None
+        assert before.field_set is not None
+        return Ledger(self._names, self._field_sets[before.field_set], before.fingerprints)
+
+    def _hold(self, fields: frozenset[str], before: Known, payload: dict[str, Any], marks: bytes) -> bytes:
+        """Leave out what was changed in Marketo; the ledger keeps what was agreed on, until it is decided."""
+        agreed, now = self._ledger(before), Ledger(self._names, self._names, marks)
+        for name in fields & payload.keys():
+            del payload[name]
+            now[name] = agreed[name]
+        return now.joined()
+
+    def _only(self, before: Known, marks: bytes) -> frozenset[str] | None:
+        """What is sent of a person that is in step but for some fields: those, its links, and what goes one way."""
+        if not self._is_person or before.status != "synced" or not before.in_marketo or before.fingerprints is None:
+            return None
+        agreed, now = self._ledger(before), Ledger(self._names, self._names, marks)
+        return frozenset(name for name in self._names if agreed[name] != now[name]) | self._one_way
 
     def _is_unchanged(self, before: Known, marks: bytes) -> bool:
         if before.fingerprints is None or before.field_set is None or before.status not in {"synced", "failed"}:

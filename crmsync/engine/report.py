@@ -14,9 +14,10 @@ CheckStatus = Literal["green", "red", "not run"]
 class Counts(BaseModel):
     """Records of one entity by what became of them.
 
-    ``read`` from Dynamics = ``filtered`` (``new_synctomkto`` is No) + ``unchanged`` (same fingerprint) + ``created`` +
-    ``updated`` + ``deleted`` (flagged in Marketo, or gone on both sides) + ``failed`` (sync errors). Connections
-    have no record of their own in Marketo: they are filtered or unchanged, and what follows from them counts as roles.
+    ``read`` from Dynamics = ``filtered`` (``new_synctomkto`` is No, or the person was deleted in Marketo) +
+    ``unchanged`` (same fingerprint) + ``created`` + ``updated`` + ``deleted`` (flagged in Marketo, or gone on both
+    sides) + ``failed`` (sync errors). Connections have no record of their own in Marketo: they are filtered or
+    unchanged, and what follows from them counts as roles.
     """
 
     read: int = 0
@@ -34,6 +35,25 @@ class Counts(BaseModel):
     @property
     def written(self) -> int:
         return self.created + self.updated + self.deleted
+
+
+class BackCounts(BaseModel):
+    """Marketo → Dynamics, for one entity: people ``read`` because of a change, records ``updated`` and ``created`` in
+    Dynamics, ``failed`` ones (sync errors), and ``collisions`` decided."""
+
+    read: int = 0
+    updated: int = 0
+    created: int = 0
+    failed: int = 0
+    collisions: int = 0
+
+    def __add__(self, other: BackCounts) -> BackCounts:
+        mine, theirs = self.model_dump(), other.model_dump()
+        return BackCounts(**{name: mine[name] + theirs[name] for name in mine})
+
+    @property
+    def written(self) -> int:
+        return self.updated + self.created
 
 
 class ParkedField(BaseModel):
@@ -69,6 +89,7 @@ class SyncReport(BaseModel):
     started_at: datetime
     ended_at: datetime
     entities: dict[str, Counts] = Field(default_factory=dict)
+    to_dynamics: dict[str, BackCounts] = Field(default_factory=dict)
     parked: list[ParkedField] = Field(default_factory=list)
     open_errors: int = 0
     notes: list[str] = Field(default_factory=list)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from crmsync.dynamics.client import DynamicsClient
 from crmsync.dynamics.column_security import readable_secured, secured_columns
 from crmsync.dynamics.pacing import together
-from crmsync.dynamics.privileges import needed, shortfall
+from crmsync.dynamics.privileges import needs, shortfall
 from crmsync.errors import PermissionMissing
 from crmsync.fields.model import Selection
 from crmsync.tenants import ENTITIES, OPTIONAL, Tenant
@@ -29,8 +29,8 @@ async def ensure_rights(dynamics: DynamicsClient, selection: Selection | None, t
     """
     user = (await dynamics.who_am_i()).user_id
     depths = await dynamics.privilege_depths(user)
-    required = [name for name in tenant.entities if name not in OPTIONAL]
-    lacking = [text for name in needed(required) if (text := shortfall(depths, name))]
+    required = [one.name for one in needs(tenant) if one.right != "look" and one.entity not in OPTIONAL]
+    lacking = [text for name in required if (text := shortfall(depths, name))]
     if lacking:
         raise lacks_privileges(lacking, tenant=tenant.tenant)
     hidden = await unreadable(dynamics, user, selected_columns(selection) if selection else {})

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from crmsync.engine.destination import ROLE
+from crmsync.state.inbox import BACK_COUNTERS
 from crmsync.state.runs import Run
 from crmsync.state.store import Store
 from crmsync.tenants import ENTITIES
@@ -17,6 +18,7 @@ async def status(store: Store, tenant: str) -> dict[str, Any]:
 
     Per entity the counters since the tenant was connected, except ``failed``: the sync errors open now. ``backlog`` is
     what is known to be out of step: the rest of a first read, requests in flight, and errors that will be tried again.
+    ``to_dynamics`` are the counters of the other direction; ``waiting``: records whose changes in Marketo wait.
     """
     row = await store.tenants.get(tenant)
     counters = await store.records.counters(tenant)
@@ -39,6 +41,7 @@ async def status(store: Store, tenant: str) -> dict[str, Any]:
             "backlog": max(rest, flying.get(name, 0)) + retries.get(name, 0),
             "last_synced_at": _text(counts.get("last_synced_at")),
         }
+    back, waiting = await store.inbox.counters(tenant), await store.inbox.sizes(tenant)
     parked = await store.schemas.parked(tenant)
     last_cycle = await store.runs.last(tenant, "cycle")
     last_run = await store.runs.last(tenant)
@@ -51,11 +54,24 @@ async def status(store: Store, tenant: str) -> dict[str, Any]:
         "subscription": row.binding.subscription if row.binding else None,
         "entities": entities,
         "left_out": _left_out(last_run),
+        "to_dynamics": {
+            name: {
+                **{kind: back.get(name, {}).get(kind, 0) for kind in BACK_COUNTERS},
+                "waiting": waiting.get(name, 0),
+                "last_synced_at": _text(back.get(name, {}).get("last_synced_at")),
+            }
+            for name in ("lead", "contact")
+        },
         "parked_fields": [_field(one) for one in parked if one.reviewed_at is None],
         "reviewed_fields": [_field(one) for one in parked if one.reviewed_at is not None],
         "last_cycle": _run(last_cycle),
         "last_run": _run(last_run),
     }
+
+
+async def collisions(store: Store, tenant: str, *, limit: int | None = None) -> list[dict[str, Any]]:
+    """The collisions that were decided, ready for JSON, the newest first."""
+    return [one.model_dump(mode="json") for one in await store.collisions.all(tenant, limit=limit)]
 
 
 async def errors(store: Store, tenant: str, *, limit: int | None = None) -> list[dict[str, Any]]:
@@ -84,6 +100,7 @@ def _run(run: Run | None) -> dict[str, Any] | None:
         "ended_at": _text(run.ended_at),
         "outcome": "done" if run.outcome == "idle" else run.outcome or "running or killed",
         "entities": report.get("entities", {}),
+        "to_dynamics": report.get("to_dynamics", {}),
         "notes": report.get("notes", []),
     }
 

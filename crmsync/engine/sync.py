@@ -67,6 +67,7 @@ async def first_sync(session: Session, progress: ProgressListener | None = None)
                 report = await carry_all(session, "first sync", path, waiting)
             else:
                 report = skipped(session, "first sync", "the first sync is done already")
+            await path.from_marketo.start(*path.shape)
         await session.store.tenants.move(
             session.name, TenantState.SYNCING, run=session.run, why="the first sync is done"
         )
@@ -104,7 +105,7 @@ async def carry_what_changed(session: Session, found: Look, progress: ProgressLi
     """End the cycle that began with a look: at once when there was nothing, else by carrying every entity."""
     if found.is_idle:
         return await _idle(session, found)
-    path = await DataPath.open(session, progress, found.pages)
+    path = await DataPath.open(session, progress, found.pages, found.seen)
     return await carry_all(session, "cycle", path, path.entities)
 
 
@@ -115,8 +116,11 @@ async def _idle(session: Session, found: Look) -> SyncReport:
         started_at=found.began,
         ended_at=session.clock(),
         entities={name: Counts() for name in found.pages},
+        notes=[found.seen.note] if found.seen is not None and found.seen.note else [],
         left_out=dict(found.left_out),
     )
+    if found.seen is not None:
+        await session.store.inbox.move_all(session.name, found.seen.moved)
     await session.store.checkpoints.put(session.name, *found.moved)
     await session.store.runs.idle(session.name, "cycle", session.run, found.began, report.model_dump_json())
     return report
@@ -126,9 +130,13 @@ async def carry_all(session: Session, kind: Kind, path: DataPath, names: Sequenc
     """Carry these entities and keep the report in the store, also when it fails."""
 
     async def carry() -> None:
+        if kind == "cycle":
+            await path.collect()
         for name in names:
             await path.carry(name)
         await path.finish()
+        if kind == "cycle":
+            await path.from_marketo.write_back(*path.shape)
 
     return await reported(session, kind, path, carry)
 
@@ -178,9 +186,10 @@ async def _report(session: Session, kind: Kind, path: DataPath, began: datetime)
         started_at=began,
         ended_at=session.clock(),
         entities=path.counts,
+        to_dynamics=path.from_marketo.counts,
         parked=[ParkedField(**one.model_dump(exclude={"reviewed_at"})) for one in parked if one.reviewed_at is None],
         open_errors=sum((await session.store.errors.counts(session.name)).values()),
-        notes=path.notes,
+        notes=[*path.notes, *path.from_marketo.notes],
         left_out=path.left_out,
     )
 

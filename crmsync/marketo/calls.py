@@ -27,12 +27,14 @@ READ_WRITE_COMPANY = "Read-Write Company"
 READ_WRITE_SALES_PERSON = "Read-Write Sales Person"
 READ_WRITE_OPPORTUNITY = "Read-Write Opportunity"
 READ_WRITE_FIELDS = "Read-Write Schema Custom Field"
+READ_ACTIVITY = "Read-Only Activity"
 NEEDED_PERMISSIONS = (
     READ_WRITE_LEAD,
     READ_WRITE_COMPANY,
     READ_WRITE_SALES_PERSON,
     READ_WRITE_OPPORTUNITY,
     READ_WRITE_FIELDS,
+    READ_ACTIVITY,
 )
 
 
@@ -99,6 +101,16 @@ START_IMPORT = Call("POST", "/bulk/v1/leads.json", READ_WRITE_LEAD, 60, _NOT_EXE
 IMPORT_STATUS = Call("GET", "/bulk/v1/leads/batch/{batch_id}.json", READ_WRITE_LEAD)
 IMPORT_FAILURES = Call("GET", "/bulk/v1/leads/batch/{batch_id}/failures.json", READ_WRITE_LEAD, 60)
 IMPORT_WARNINGS = Call("GET", "/bulk/v1/leads/batch/{batch_id}/warnings.json", READ_WRITE_LEAD, 60)
+
+PAGING_TOKEN = Call("GET", "/rest/v1/activities/pagingtoken.json", READ_ACTIVITY)
+ACTIVITIES = Call("GET", "/rest/v1/activities.json", READ_ACTIVITY, 60)
+LEAD_CHANGES = Call("GET", "/rest/v1/activities/leadchanges.json", READ_ACTIVITY, 60)
+DELETED_LEADS = Call("GET", "/rest/v1/activities/deletedleads.json", READ_ACTIVITY, 60)
+GLANCES = frozenset({ACTIVITIES, LEAD_CHANGES, DELETED_LEADS})
+"""The calls of an idle cycle: the day's usage is asked for when something is to be done."""
+
+LISTS = Call("GET", "/rest/v1/lists.json", READ_WRITE_LEAD)
+LIST_MEMBERS = Call("GET", "/rest/v1/lists/{list_id}/leads.json", READ_WRITE_LEAD, 60)
 
 USAGE = Call("GET", "/rest/v1/stats/usage.json", None)
 

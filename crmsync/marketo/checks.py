@@ -10,6 +10,7 @@ Marketo has no call that tells a user's permissions, so each is found by a call 
   only its key.
 - *Read-Write Schema Custom Field*: reading one page of the field schema, which needs this permission (or its sister for
   standard fields: a user with that one alone looks better here than it is).
+- *Read-Only Activity*: asking for a paging token.
 
 Only 603 means that the permission lacks: every other answer came from behind the permission check.
 
@@ -32,6 +33,7 @@ from crmsync.errors import (
 )
 from crmsync.marketo.calls import (
     NEEDED_PERMISSIONS,
+    PAGING_TOKEN,
     QUERY_FIELDS,
     SYNC_COMPANIES,
     SYNC_OPPORTUNITIES,
@@ -46,13 +48,15 @@ NO_RECORD = "crmsync-probe-of-a-record-that-does-not-exist"
 
 _BY_DEDUPE_FIELDS = {"action": "updateOnly", "dedupeBy": "dedupeFields"}
 COMPANY_PROBE: dict[str, Any] = {**_BY_DEDUPE_FIELDS, "input": [{"externalCompanyId": NO_RECORD}]}
-PROBES: tuple[tuple[Call, dict[str, Any] | None], ...] = (
+PROBES: tuple[tuple[Call, dict[str, Any]], ...] = (
     (SYNC_PEOPLE, {"action": "updateOnly", "lookupField": "email", "input": [{"email": NOBODY}]}),
     (SYNC_COMPANIES, COMPANY_PROBE),
     (SYNC_SALES_PERSONS, {**_BY_DEDUPE_FIELDS, "input": [{"externalSalesPersonId": NO_RECORD}]}),
     (SYNC_OPPORTUNITIES, {**_BY_DEDUPE_FIELDS, "input": [{"externalOpportunityId": NO_RECORD}]}),
-    (QUERY_FIELDS, None),
+    (QUERY_FIELDS, {"batchSize": "1"}),
+    (PAGING_TOKEN, {"sinceDatetime": "2026-01-01T00:00:00Z"}),
 )
+"""A call, and its body when it is a POST, or its parameters when it is a GET."""
 
 
 async def permissions(rest: Rest) -> dict[str, bool]:
@@ -75,10 +79,10 @@ async def native_sync_is_on(rest: Rest) -> bool:
     return any(str(reason.get("code")) == "1018" for reason in reasons)
 
 
-async def _is_allowed(rest: Rest, call: Call, body: dict[str, Any] | None) -> bool:
+async def _is_allowed(rest: Rest, call: Call, body: dict[str, Any]) -> bool:
     try:
-        if body is None:
-            await rest.send(call, params={"batchSize": "1"})
+        if call.method == "GET":
+            await rest.send(call, params=body)
         else:
             await rest.send(call, body=orjson.dumps(body))
     except PermissionMissing:

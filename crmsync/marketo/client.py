@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +22,8 @@ import httpx
 from pydantic import SecretStr
 
 from crmsync.errors import TenantFileWrong
-from crmsync.marketo import bulk, checks, fields, objects, people
+from crmsync.marketo import activities, bulk, checks, fields, lists, objects, people
+from crmsync.marketo.activities import ActivityPage
 from crmsync.marketo.auth import USER_AGENT, MarketoAuth
 from crmsync.marketo.bulk import ImportRow, ImportStatus
 from crmsync.marketo.outcomes import Outcome
@@ -142,6 +143,32 @@ class MarketoClient:
     async def delete_people(self, marketo_ids: Sequence[int]) -> list[Outcome]:
         """Delete people by Marketo's id; one who is gone already counts as deleted."""
         return await people.delete_people(self._rest, marketo_ids)
+
+    # What happened to people, and lists
+
+    async def paging_token(self, since: datetime) -> str:
+        """The token from which activities since this moment are read."""
+        return await activities.paging_token(self._rest, since)
+
+    def lead_changes(self, token: str, fields: Sequence[str]) -> AsyncGenerator[ActivityPage, None]:
+        """Pages of changes of these fields since ``token``; raises ``PagingTokenRefused``."""
+        return activities.lead_changes(self._rest, token, fields)
+
+    def deletions(self, token: str) -> AsyncGenerator[ActivityPage, None]:
+        """Pages of people deleted since ``token``; raises ``PagingTokenRefused``."""
+        return activities.deletions(self._rest, token)
+
+    def activities(self, token: str, types: Sequence[int]) -> AsyncGenerator[ActivityPage, None]:
+        """Pages of activities of these types since ``token``; raises ``PagingTokenRefused``."""
+        return activities.activities(self._rest, token, types)
+
+    async def list_id(self, name: str) -> int | None:
+        """The id of the static list of this name, or None."""
+        return await lists.list_id(self._rest, name)
+
+    def list_members(self, number: int, fields: Sequence[str]) -> AsyncGenerator[list[dict[str, Any]], None]:
+        """Pages of a static list's members."""
+        return lists.members(self._rest, number, fields)
 
     # Companies and sales persons
 

@@ -22,10 +22,15 @@ from crmsync.marketo.errors import RATE_WINDOW, Reaction, classify, error_from_c
 
 @dataclass(frozen=True)
 class Answer:
-    """A successful answer. ``next_page`` is the token of the page after this one, or None on the last."""
+    """A successful answer. ``next_page`` is the token of the page after this one, or None on the last.
+
+    Activities are read otherwise: their ``token`` is there on every page, and only ``more`` tells whether to go on.
+    """
 
     result: list[dict[str, Any]] = field(default_factory=list)
     next_page: str | None = None
+    token: str | None = None
+    more: bool = False
     request_id: str | None = None
     warnings: list[Any] = field(default_factory=list)
 
@@ -87,6 +92,8 @@ def _answer(envelope: dict[str, Any]) -> Answer:
     return Answer(
         result=result,
         next_page=str(token) if token and more else None,
+        token=str(token) if token else None,
+        more=envelope.get("moreResult") is True,
         request_id=envelope.get("requestId"),
         warnings=envelope.get("warnings") or [],
     )

@@ -31,7 +31,7 @@ from crmsync.errors import (
     TransportFailed,
 )
 from crmsync.marketo.auth import MarketoAuth
-from crmsync.marketo.calls import USAGE, Call, Known
+from crmsync.marketo.calls import GLANCES, USAGE, Call, Known
 from crmsync.marketo.codes import ROWS, Reaction, row_of
 from crmsync.marketo.envelope import Answer, known_of, read_answer, read_file
 from crmsync.marketo.quota import Budget
@@ -148,7 +148,7 @@ class Rest:
                 log.info("%s: today's usage is not known, the day is counted from here", self.tenant)
 
     async def _until_answered(self, call: Call, content: _Content, read: Callable[..., T], *, split: bool) -> T:
-        if not self._usage_is_known:
+        if not self._usage_is_known and call not in GLANCES:
             await self._learn_usage()
         return await self._repeat(lambda: self._attempt(call, content, read, split=split))
 

@@ -28,6 +28,16 @@ def among(connection: AsyncConnection, column: sa.ColumnElement[str], values: It
     return column == sa.any_(sa.bindparam(None, list(values), type_=postgresql.ARRAY(sa.String)))
 
 
+def among_numbers(
+    connection: AsyncConnection, column: sa.ColumnElement[Any], values: Iterable[int]
+) -> sa.ColumnElement[bool]:
+    """The same for a column of numbers."""
+    if connection.dialect.name == "sqlite":
+        each = sa.func.json_each(orjson.dumps(list(values)).decode()).table_valued("value")
+        return column.in_(sa.select(each.c.value))
+    return column == sa.any_(sa.bindparam(None, list(values), type_=postgresql.ARRAY(sa.BigInteger)))
+
+
 async def upsert(
     connection: AsyncConnection,
     table: sa.Table,

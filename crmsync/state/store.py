@@ -13,7 +13,9 @@ from functools import cached_property
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from crmsync.state.checkpoints import CheckpointStore
+from crmsync.state.collisions import CollisionStore
 from crmsync.state.database import connect
+from crmsync.state.inbox import InboxStore
 from crmsync.state.leases import LeaseStore
 from crmsync.state.participants import ParticipantStore
 from crmsync.state.pending import PendingStore
@@ -61,6 +63,14 @@ class Store:
     @cached_property
     def errors(self) -> SyncErrorStore:
         return SyncErrorStore(self.engine)
+
+    @cached_property
+    def inbox(self) -> InboxStore:
+        return InboxStore(self.engine)
+
+    @cached_property
+    def collisions(self) -> CollisionStore:
+        return CollisionStore(self.engine)
 
     @cached_property
     def runs(self) -> RunStore:

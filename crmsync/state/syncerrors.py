@@ -13,6 +13,7 @@ from crmsync.state.sql import among, now, upsert
 from crmsync.state.tables import sync_errors
 
 TO_MARKETO = "Dynamics → Marketo"
+TO_DYNAMICS = "Marketo → Dynamics"
 
 
 class SyncError(BaseModel):
@@ -68,12 +69,15 @@ class SyncErrorStore:
         async with self._engine.connect() as connection:
             return {row[0]: row[1] for row in await connection.execute(query)}
 
-    async def attempts(self, tenant: str, entity: str, ids: Sequence[str]) -> dict[str, int]:
+    async def attempts(
+        self, tenant: str, entity: str, ids: Sequence[str], *, direction: str = TO_MARKETO
+    ) -> dict[str, int]:
         """How often these records were tried in vain."""
         async with self._engine.connect() as connection:
             query = sa.select(sync_errors.c.record_id, sync_errors.c.attempts).where(
                 sync_errors.c.tenant == tenant,
                 sync_errors.c.entity == entity,
+                sync_errors.c.direction == direction,
                 among(connection, sync_errors.c.record_id, ids),
             )
             return {row[0]: row[1] for row in await connection.execute(query)}
@@ -90,12 +94,13 @@ class SyncErrorStore:
             return set(await connection.scalars(query))
 
     async def due(self, tenant: str, entity: str, *, limit: int = 1000) -> list[str]:
-        """Records whose next attempt is due."""
+        """Records whose next attempt to reach Marketo is due."""
         query = (
             sa.select(sync_errors.c.record_id)
             .where(
                 sync_errors.c.tenant == tenant,
                 sync_errors.c.entity == entity,
+                sync_errors.c.direction == TO_MARKETO,
                 sync_errors.c.next_attempt <= now(),
             )
             .order_by(sync_errors.c.next_attempt)
@@ -112,12 +117,15 @@ async def keep_errors(connection: AsyncConnection, tenant: str, errors: Sequence
     await upsert(connection, sync_errors, rows, keep=["first_at"], add=["attempts"])
 
 
-async def forget_errors(connection: AsyncConnection, tenant: str, entity: str, ids: Sequence[str]) -> None:
-    """Part of the same transaction: these records are in step again."""
+async def forget_errors(
+    connection: AsyncConnection, tenant: str, entity: str, ids: Sequence[str], *, direction: str = TO_MARKETO
+) -> None:
+    """Part of the same transaction: these records are in step again, in this direction."""
     await connection.execute(
         sa.delete(sync_errors).where(
             sync_errors.c.tenant == tenant,
             sync_errors.c.entity == entity,
+            sync_errors.c.direction == direction,
             among(connection, sync_errors.c.record_id, ids),
         )
     )

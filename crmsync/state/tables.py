@@ -166,6 +166,22 @@ for _column in (records.c.waiting_owner, records.c.waiting_company, records.c.pa
         sqlite_where=_column.is_not(None),
         postgresql_where=_column.is_not(None),
     )
+sa.Index(
+    "ix_records_marketo_id",
+    records.c.tenant,
+    records.c.marketo_id,
+    sqlite_where=records.c.marketo_id.is_not(None),
+    postgresql_where=records.c.marketo_id.is_not(None),
+)
+
+_unnumbered = sa.and_(records.c.marketo_id.is_(None), records.c.in_marketo.is_(True))
+sa.Index(
+    "ix_records_unnumbered",
+    records.c.tenant,
+    records.c.entity,
+    sqlite_where=_unnumbered,
+    postgresql_where=_unnumbered,
+)
 
 pending = sa.Table(
     "pending",
@@ -230,6 +246,67 @@ counters = sa.Table(
     *(
         sa.Column(name, sa.BigInteger, nullable=False, default=0)
         for name in ("read", "filtered", "unchanged", "created", "updated", "deleted", "failed")
+    ),
+    sa.Column("last_synced_at", UtcTime),
+)
+
+watermarks = sa.Table(
+    "watermarks",
+    metadata,
+    _tenant(primary_key=True),
+    sa.Column("stream", sa.String(20), primary_key=True),
+    sa.Column("token", sa.Text, nullable=False),
+    sa.Column("moved_at", UtcTime, nullable=False),
+)
+
+marketo_changes = sa.Table(
+    "marketo_changes",
+    metadata,
+    _tenant(primary_key=True),
+    sa.Column("entity", sa.String(100), primary_key=True),
+    sa.Column("record_id", sa.String(36), primary_key=True),
+    sa.Column("marketo_id", sa.BigInteger, nullable=False),
+    sa.Column("fields", sa.Text, nullable=False),
+    sa.Column("since", UtcTime, nullable=False),
+    sa.Column("not_before", UtcTime),
+)
+
+creations = sa.Table(
+    "creations",
+    metadata,
+    _tenant(primary_key=True),
+    sa.Column("marketo_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("entity", sa.String(100), nullable=False),
+    sa.Column("record_id", sa.String(36)),
+    sa.Column("since", UtcTime, nullable=False),
+    sa.Column("not_before", UtcTime),
+)
+
+collisions = sa.Table(
+    "collisions",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    _tenant(index=True),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("entity", sa.String(100), nullable=False),
+    sa.Column("record_id", sa.String(36), nullable=False),
+    sa.Column("attribute", sa.String(100), nullable=False),
+    sa.Column("marketo_field", sa.String(255), nullable=False),
+    sa.Column("dynamics_fingerprint", sa.String(12), nullable=False),
+    sa.Column("marketo_fingerprint", sa.String(12), nullable=False),
+    sa.Column("winner", sa.String(10), nullable=False),
+    sa.Column("rule", sa.String(20), nullable=False),
+    sa.Column("run", sa.Text, nullable=False),
+)
+
+back_counters = sa.Table(
+    "back_counters",
+    metadata,
+    _tenant(primary_key=True),
+    sa.Column("entity", sa.String(100), primary_key=True),
+    *(
+        sa.Column(name, sa.BigInteger, nullable=False, default=0)
+        for name in ("read", "updated", "created", "failed", "collisions")
     ),
     sa.Column("last_synced_at", UtcTime),
 )

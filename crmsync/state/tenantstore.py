@@ -13,10 +13,14 @@ from crmsync.state.lifecycle import MOVES, TenantState, has_reached
 from crmsync.state.sql import now, upsert
 from crmsync.state.tables import (
     audit,
+    back_counters,
     checkpoints,
+    collisions,
     counters,
+    creations,
     field_sets,
     in_flight,
+    marketo_changes,
     parked_fields,
     participants,
     pending,
@@ -25,6 +29,7 @@ from crmsync.state.tables import (
     selections,
     sync_errors,
     tenants,
+    watermarks,
 )
 
 
@@ -122,10 +127,14 @@ class TenantStore:
         async with self._engine.begin() as connection:
             row = await _get(connection, tenant)
             for table in (
+                back_counters,
                 checkpoints,
+                collisions,
                 counters,
+                creations,
                 field_sets,
                 in_flight,
+                marketo_changes,
                 parked_fields,
                 participants,
                 pending,
@@ -133,6 +142,7 @@ class TenantStore:
                 schemas,
                 selections,
                 sync_errors,
+                watermarks,
             ):
                 await connection.execute(sa.delete(table).where(table.c.tenant == tenant))
             state = TenantState.CREDENTIALS_SAVED

@@ -10,6 +10,7 @@ import pytest
 from crmsync.cli.main import app, main
 
 COMMANDS = [
+    "collisions",
     "compare",
     "connect",
     "demo",

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from crmsync.cli.main import main
+from crmsync.state.collisions import Collision
+from crmsync.state.inbox import Landing
 from crmsync.state.lifecycle import TenantState
 from crmsync.state.store import open_store
 from crmsync.state.tenantstore import Binding
@@ -49,6 +51,23 @@ async def stop_contoso() -> None:
         )
 
 
+async def a_collision() -> None:
+    decided = Collision(
+        entity="contact",
+        record_id="11111111-2222-3333-4444-555555555555",
+        attribute="jobtitle",
+        marketo_field="title",
+        dynamics_fingerprint="0a0a0a0a0a0a",
+        marketo_fingerprint="0b0b0b0b0b0b",
+        winner="dynamics",
+        rule="default",
+        run="a run",
+    )
+    async with open_store() as store:
+        await store.tenants.bind("contoso", BINDING, run="a run", why="a test")
+        await store.inbox.land("contoso", "contact", Landing(collisions=[decided]))
+
+
 def test_status_of_a_tenant_that_was_never_connected(tenants: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("status", "contoso") == 0
     assert "contoso: new" in capsys.readouterr().out
@@ -77,7 +96,10 @@ def test_status_of_a_stopped_tenant_says_why_and_is_not_well(tenants: Path, caps
     assert "the secret has expired" in shown
 
 
-@pytest.mark.parametrize("command", ["status", "errors", "prepare", "validate", "connect", "sync", "resync", "compare"])
+@pytest.mark.parametrize(
+    "command",
+    ["status", "errors", "collisions", "prepare", "validate", "connect", "sync", "resync", "compare"],
+)
 def test_an_unknown_tenant_is_an_error_with_a_remedy(
     command: str, tenants: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -92,6 +114,22 @@ def test_an_unknown_tenant_is_an_error_with_a_remedy(
 def test_errors_of_a_tenant_that_has_none(tenants: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("errors", "contoso", "--json") == 0
     assert json.loads(capsys.readouterr().out) == []
+
+
+def test_collisions_of_a_tenant_that_has_none(tenants: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("collisions", "contoso", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_collisions_show_who_won_and_by_which_rule(tenants: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asyncio.run(a_collision())
+
+    assert run("collisions", "contoso", "--json") == 0
+    [found] = json.loads(capsys.readouterr().out)
+    assert (found["attribute"], found["winner"], found["rule"]) == ("jobtitle", "dynamics", "default")
+
+    assert run("collisions", "contoso") == 0
+    assert "jobtitle" in capsys.readouterr().out
 
 
 def test_validate_needs_no_prefect_server_and_is_red_when_a_secret_is_missing(

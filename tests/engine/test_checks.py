@@ -35,7 +35,7 @@ DYNAMICS = [
 MARKETO = [
     "Marketo sign-in", "Marketo permission Read-Write Lead", "Marketo permission Read-Write Company",
     "Marketo permission Read-Write Sales Person", "Marketo permission Read-Write Opportunity",
-    "Marketo permission Read-Write Schema Custom Field",
+    "Marketo permission Read-Write Schema Custom Field", "Marketo permission Read-Only Activity",
     "Native sync is off", "Quota left today", "Custom-field budget left", "Clock of Marketo",
 ]  # fmt: skip
 URL, SIGN_IN, ROLE, SOLUTION, STEPS = SEVEN[:5]

@@ -15,8 +15,9 @@ from tests.world import World
 WRITES = ("POST", "PATCH", "DELETE")
 
 
-async def compared(world: World, **options: Any) -> Comparison:
-    async with world.session() as session:
+async def compared(world: World, *, to_dynamics: bool = True, **options: Any) -> Comparison:
+    tenant = world.tenant.model_copy(update={"to_dynamics": to_dynamics})
+    async with world.session(tenant=tenant) as session:
         return await compare(session, **options)
 
 
@@ -56,13 +57,14 @@ async def test_it_reads_300_people_a_call(clean: World) -> None:
 
 
 async def test_each_kind_of_difference_is_found_named_and_repaired(clean: World) -> None:
+    """One way: what was changed in Marketo is out of step, not a change to bring to Dynamics."""
     marketo, admin = await clean.marketo(), await clean.admin()
     missing, differing, vanished = (await leads(clean))[:3]
     await marketo.delete_people([(await clean.person(missing))["id"]])
     await marketo.sync_people([{"dynamicsId": differing, "title": "Nobody's title", "city": "Nowhere"}])
     await admin.delete("leads", vanished)
 
-    result = await compared(clean)
+    result = await compared(clean, to_dynamics=False)
 
     assert {(one.record_id, one.kind, tuple(one.fields)) for one in result.differences} == {
         (missing, "missing in Marketo", ()),
@@ -74,14 +76,26 @@ async def test_each_kind_of_difference_is_found_named_and_repaired(clean: World)
     assert counts.fields == {"title": 1, "city": 1}
     assert not result.in_step
 
-    repaired = await compared(clean, repair=True)
+    repaired = await compared(clean, to_dynamics=False, repair=True)
 
     assert repaired.in_step
     assert repaired.entities["lead"].repaired == 3
     assert (await clean.person(differing, "city")).get("city") != "Nowhere"
     assert (await clean.person(vanished, "msIsDeleted"))["msIsDeleted"] is True
     assert missing in await clean.people([missing])
-    assert (await compared(clean)).differences == []
+    assert (await compared(clean, to_dynamics=False)).differences == []
+
+
+async def test_a_repair_brings_what_was_changed_in_marketo_to_dynamics(clean: World) -> None:
+    marketo = await clean.marketo()
+    [lead, *_] = await leads(clean)
+    await marketo.sync_people([{"dynamicsId": lead, "title": "Chief"}], action="updateOnly")
+
+    assert (await compared(clean, repair=True)).in_step
+
+    rows = await clean.rows("lead", "jobtitle", filter=f"leadid eq {lead}")
+    assert rows[0]["jobtitle"] == "Chief"
+    assert (await clean.person(lead, "title"))["title"] == "Chief"
 
 
 async def test_a_company_that_differs_is_repaired_too(clean: World) -> None:

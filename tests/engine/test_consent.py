@@ -1,36 +1,101 @@
-"""Consent: a sync never takes an opt-out back on its own authority."""
+"""An opt-out wins every collision, whichever side it was made on and whatever the rules say."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
+from crmsync.engine.status import collisions
+from tests.engine.both_sides import a_synced, assert_quiet, change_in_dynamics, change_in_marketo, cycle_as, in_dynamics
 from tests.world import World
 
+OPT_OUTS = [
+    ("donotbulkemail", "unsubscribed"),
+    ("donotemail", "msDoNotEmail"),
+    ("donotphone", "doNotCall"),
+    ("donotfax", "msDoNotFax"),
+    ("donotsendmm", "msDoNotSendMarketingMaterial"),
+]
 
-async def a_contact_that_may_be_mailed(world: World) -> str:
-    rows = await world.rows("contact", "contactid", filter="new_synctomkto eq true and donotbulkemail eq false")
-    people = await world.people([row["contactid"] for row in rows])
-    return next(row["contactid"] for row in rows if row["contactid"] in people)
 
-
-async def test_an_unsubscribe_in_marketo_survives_changes_in_dynamics(connected: World) -> None:
-    contact = await a_contact_that_may_be_mailed(connected)
-    marketo, admin = await connected.marketo(), await connected.admin()
-    await marketo.sync_people([{"dynamicsId": contact, "unsubscribed": True}], action="updateOnly")
-    await admin.update("contacts", contact, {"jobtitle": "Head of Consent"})
+@pytest.mark.parametrize(("column", "field"), OPT_OUTS)
+async def test_an_opt_out_in_marketo_goes_to_dynamics(connected: World, column: str, field: str) -> None:
+    contact = await a_synced(connected, "contact", **{column: False})
+    await change_in_marketo(connected, contact, **{field: True})
 
     await connected.cycle()
 
-    person = await connected.person(contact, "title", "unsubscribed")
-    assert (person["title"], person["unsubscribed"]) == ("Head of Consent", True)
+    assert (await in_dynamics(connected, "contact", contact, column))[column] is True
+    await assert_quiet(connected)
+
+
+@pytest.mark.parametrize("entity", ["lead", "contact"])
+async def test_an_opt_out_wins_against_a_change_on_the_other_side(connected: World, entity: str) -> None:
+    """Nothing was said before; now Dynamics says "do" and Marketo "do not", and the rule is for Dynamics."""
+    options: dict[str, Any] = {"conflicts": {entity: "dynamics", "fields": {f"{entity}.donotbulkemail": "dynamics"}}}
+    record = await a_synced(connected, entity, donotbulkemail=None)
+    await change_in_dynamics(connected, entity, record, donotbulkemail=False)
+    await change_in_marketo(connected, record, unsubscribed=True)
+
+    report = await cycle_as(connected, **options)
+
+    assert (await in_dynamics(connected, entity, record, "donotbulkemail"))["donotbulkemail"] is True
+    assert (await connected.person(record, "unsubscribed"))["unsubscribed"] is True
+    assert report.to_dynamics[entity].collisions == 1
+    [shown] = await collisions(await connected.store(), "contoso")
+    assert (shown["attribute"], shown["winner"], shown["rule"]) == ("donotbulkemail", "marketo", "opt-out")
+    await assert_quiet(connected, **options)
+
+
+@pytest.mark.parametrize("entity", ["lead", "contact"])
+async def test_an_opt_out_in_dynamics_goes_to_marketo_beside_a_change_there(connected: World, entity: str) -> None:
+    options: dict[str, Any] = {"conflicts": {entity: "marketo"}}
+    record = await a_synced(connected, entity, donotbulkemail=False, jobtitle="Director")
+    await change_in_dynamics(connected, entity, record, donotbulkemail=True)
+    await change_in_marketo(connected, record, title="Chief", unsubscribed=False)
+
+    await cycle_as(connected, **options)
+
+    assert (await in_dynamics(connected, entity, record, "donotbulkemail"))["donotbulkemail"] is True
+    assert (await connected.person(record, "unsubscribed"))["unsubscribed"] is True
+    await assert_quiet(connected, **options)
+
+
+async def test_a_change_of_another_field_in_dynamics_does_not_take_an_opt_out_back(connected: World) -> None:
+    """Only what changed is sent to a person: an unsubscribe that is not read yet is not overwritten."""
+    contact = await a_synced(connected, "contact", donotbulkemail=False, jobtitle="Director")
+    await change_in_marketo(connected, contact, unsubscribed=True)
+    await change_in_dynamics(connected, "contact", contact, jobtitle="Chief")
+
+    await cycle_as(connected, to_dynamics=False)
+
+    person = await connected.person(contact, "unsubscribed", "title")
+    assert (person["unsubscribed"], person["title"]) == (True, "Chief")
+
+    await connected.cycle()
+
+    assert (await in_dynamics(connected, "contact", contact, "donotbulkemail"))["donotbulkemail"] is True
+    await assert_quiet(connected)
+
+
+async def test_an_opt_in_on_one_side_alone_is_an_ordinary_change(connected: World) -> None:
+    contact = await a_synced(connected, "contact", donotphone=True)
+    await change_in_dynamics(connected, "contact", contact, donotphone=False)
+
+    await connected.cycle()
+
+    assert (await connected.person(contact, "doNotCall"))["doNotCall"] is False
+    await assert_quiet(connected)
 
 
 async def test_an_opt_out_in_dynamics_arrives_and_can_be_taken_back_there(connected: World) -> None:
-    contact = await a_contact_that_may_be_mailed(connected)
-    admin = await connected.admin()
+    contact = await a_synced(connected, "contact", donotbulkemail=False)
 
-    await admin.update("contacts", contact, {"donotbulkemail": True})
+    await change_in_dynamics(connected, "contact", contact, donotbulkemail=True)
     await connected.cycle()
     assert (await connected.person(contact, "unsubscribed"))["unsubscribed"] is True
 
-    await admin.update("contacts", contact, {"donotbulkemail": False})
+    await change_in_dynamics(connected, "contact", contact, donotbulkemail=False)
     await connected.cycle()
     assert not (await connected.person(contact, "unsubscribed"))["unsubscribed"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from crmsync.dynamics.privileges import NEEDS
+from crmsync.dynamics.privileges import needs
 from crmsync.engine.prepare.preparing import prepare
 from crmsync.engine.prepare.report import Choices, StepReport
 from crmsync.errors import (
@@ -73,7 +73,7 @@ async def test_what_is_made_is_exactly_what_the_sync_needs(contoso: World) -> No
     assert (now["users"], now["filtered"]) == (1, True)
     assert {"crmsync"} <= now["solutions"]
     held = await (await contoso.admin()).privilege_depths(await user_id(contoso))
-    assert held == dict.fromkeys((need.name for need in NEEDS), "Global")
+    assert held == dict.fromkeys((need.name for need in needs(contoso.tenant)), "Global")
 
 
 async def test_the_second_run_changes_nothing(contoso: World) -> None:

@@ -14,6 +14,7 @@ from crmsync.marketo.outcomes import Outcome
 from crmsync.marketo.schema import NewPersonField
 
 FIELDS = "/rest/v1/leads/schema/fields.json"
+PAGING_TOKEN = "/rest/v1/activities/pagingtoken.json"
 LEADS = "/rest/v1/leads.json"
 COMPANIES = "/rest/v1/companies.json"
 SALES_PERSONS = "/rest/v1/salespersons.json"
@@ -108,6 +109,7 @@ def probes(marketo: Any, reply: Any, **answers: Any) -> None:
     marketo.on("POST", SALES_PERSONS, answers.get("sales_person", reply.ok(reply.skipped("1013", seq=0))))
     marketo.on("POST", OPPORTUNITIES, answers.get("opportunity", reply.ok(reply.skipped("1013", seq=0))))
     marketo.on("GET", FIELDS, answers.get("fields", reply.ok()))
+    marketo.on("GET", PAGING_TOKEN, reply.ok(nextPageToken="a moment"))
 
 
 async def test_permissions_by_their_names_in_the_role_editor(client: Any, marketo: Any, reply: Any) -> None:
@@ -119,6 +121,7 @@ async def test_permissions_by_their_names_in_the_role_editor(client: Any, market
         "Read-Write Sales Person": True,
         "Read-Write Opportunity": True,
         "Read-Write Schema Custom Field": True,
+        "Read-Only Activity": True,
     }
 
 

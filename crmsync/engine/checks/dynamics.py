@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
 
 from crmsync.dynamics.column_security import has_english_labels
 from crmsync.dynamics.metadata import ENGLISH
-from crmsync.dynamics.privileges import READ, WRITE, shortfall
+from crmsync.dynamics.privileges import needs, shortfall
 from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.engine.checks.look import Look
 from crmsync.engine.checks.running import Check, ToldElsewhere
@@ -45,12 +45,12 @@ def dynamics_checks(look: Look) -> list[Check]:
 def _checks_of(look: Look, entity: EntityName) -> list[Check]:
     may_read, fields = f"Privilege to read {entity}", f"Selected fields of {entity}"
     role = (ASSIGNED_ROLE,)
-    found = [
-        Check(may_read, f"Every {entity} of the organization can be read.", privilege(look, READ[entity], entity), role)
-    ]
-    if entity in WRITE:
-        name, proves = f"Privilege to write {entity}", f"Every {entity} of the organization can be written."
-        found.append(Check(name, proves, privilege(look, WRITE[entity], entity), role))
+    found = []
+    for right, done in (("read", "read"), ("write", "written"), ("create", "created")):
+        names = [one.name for one in needs(look.tenant) if one.entity == entity and one.right == right]
+        if names:
+            proves = f"Every {entity} of the organization can be {done}."
+            found.append(Check(f"Privilege to {right} {entity}", proves, privileges(look, names, entity), role))
     proves = f"What changes in {entity} can be followed."
     found.append(Check(f"Change tracking of {entity}", proves, partial(change_tracking, look, entity), (may_read,)))
     if entity == "connection":  # none of its columns is selected: what follows from it is fixed
@@ -82,16 +82,16 @@ async def labels(look: Look) -> str:
     )
 
 
-def privilege(look: Look, name: str, entity: EntityName) -> Looking:
-    """The check of one privilege on an entity."""
+def privileges(look: Look, names: Sequence[str], entity: EntityName) -> Looking:
+    """The check of these privileges on an entity."""
 
     async def found() -> str:
-        lacking = shortfall(look.depths, name)
+        lacking = [text for name in names if (text := shortfall(look.depths, name))]
         if lacking:
-            error = lacks_privileges([lacking], tenant=look.tenant.tenant)
+            error = lacks_privileges(lacking, tenant=look.tenant.tenant)
             error.remedy = f"{error.remedy}{_or_without(entity)}"
             raise error
-        return f"{name} at organization level"
+        return f"{', '.join(names)} at organization level"
 
     return found
 

@@ -20,7 +20,7 @@ from crmsync.errors import (
     TenantFileWrong,
 )
 from crmsync.fields.selection import select_fields
-from crmsync.marketo.calls import NEEDED_PERMISSIONS, READ_WRITE_COMPANY, READ_WRITE_OPPORTUNITY
+from crmsync.marketo.calls import NEEDED_PERMISSIONS, READ_ACTIVITY, READ_WRITE_COMPANY, READ_WRITE_OPPORTUNITY
 from crmsync.marketo.quota import next_midnight
 from crmsync.marketo.schema import CREATION_LIMIT
 
@@ -35,9 +35,11 @@ SKEW_ALLOWED = 300.0
 def marketo_checks(look: Look) -> list[Check]:
     """The lines, in order."""
     signed_in = (SIGN_IN,)
-    permissions = [
-        name for name in NEEDED_PERMISSIONS if name != READ_WRITE_OPPORTUNITY or "opportunity" in look.tenant.entities
-    ]
+    optional = {
+        READ_WRITE_OPPORTUNITY: "opportunity" in look.tenant.entities,
+        READ_ACTIVITY: look.tenant.to_dynamics,
+    }
+    permissions = [name for name in NEEDED_PERMISSIONS if optional.get(name, True)]
     needed = tuple(_permission(name) for name in permissions)
     return [
         Check(SIGN_IN, "Base URL, client id and secret belong together.", partial(sign_in, look)),

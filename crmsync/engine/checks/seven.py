@@ -12,7 +12,7 @@ from functools import partial
 
 from crmsync.dynamics import setup_solutions, setup_tables, setup_users
 from crmsync.dynamics.client import DynamicsClient, WhoAmI
-from crmsync.dynamics.privileges import ROLE, needed, shortfall
+from crmsync.dynamics.privileges import ROLE, needs, shortfall
 from crmsync.dynamics.probe import probe
 from crmsync.dynamics.setup_roles import roles_of
 from crmsync.engine.checks.look import Look
@@ -108,7 +108,7 @@ async def _who_am_i(look: Look, client: DynamicsClient) -> WhoAmI:
 
 async def role(look: Look) -> str:
     look.depths = await look.dynamics.privilege_depths(look.user_id)
-    wanted = needed(look.tenant.entities)
+    wanted = [one.name for one in needs(look.tenant) if one.right != "look"]
     complete = not any(shortfall(look.depths, name) for name in wanted)
     try:
         names = [one.name for one in await roles_of(look.dynamics.channel, look.user_id)]

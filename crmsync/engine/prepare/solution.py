@@ -9,7 +9,7 @@ not there already, it is crmsync's own small set in the unmanaged solution ``crm
 from __future__ import annotations
 
 from crmsync.dynamics import setup_import, setup_roles, setup_solutions, setup_tables, setup_users
-from crmsync.dynamics.privileges import DEPTH, NEEDS, ROLE
+from crmsync.dynamics.privileges import DEPTH, ROLE, needs
 from crmsync.dynamics.setup_import import SolutionFile
 from crmsync.dynamics.setup_roles import Role
 from crmsync.dynamics.setup_solutions import IN_OURS, OURS, Part, Solution
@@ -86,7 +86,7 @@ async def undo_solution(stage: Stage) -> Found:
 
 
 async def look_at_role(stage: Stage) -> Found:
-    """The role in the root business unit, with every privilege of ``NEEDS``."""
+    """The role in the root business unit, with every privilege that this tenant needs."""
     unit = await setup_roles.root_unit(stage.channel)
     role = await setup_roles.find_role(stage.channel, ROLE, unit.id)
     wanted = await _wanted_privileges(stage)
@@ -117,7 +117,7 @@ async def look_at_role(stage: Stage) -> Found:
 async def _wanted_privileges(stage: Stage) -> list[str]:
     """What the sync needs, without what this organization does not know and the sync can do without."""
     config = await setup_users.find_config(stage.channel)
-    names = {one.name: one.right == "look" for one in NEEDS}
+    names = {one.name: one.right == "look" or one.entity in OPTIONAL for one in needs(stage.tenant)}
     if config is not None:
         names[f"prvRead{config.schema_name}"] = True
     known = await setup_roles.privilege_ids(stage.channel, names)

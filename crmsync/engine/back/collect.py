@@ -1,0 +1,245 @@
+"""Reads what happened in Marketo since the watermarks, and puts it where it waits to be worked on.
+
+Each stream has a paging token of its own, which moves together with what was read before it. A token that Marketo
+does not take any more is replaced by one of the moment it stood for, so that nothing is lost as long as Marketo keeps
+activities.
+
+What crmsync wrote itself comes back as an activity, too: it is recognised by its value, which is what the ledger says
+was agreed on, because an activity's source tells all API users alike ("Activities", Marketo REST API).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from datetime import timedelta
+
+from crmsync.engine.back.fields import Ledger, PersonFields
+from crmsync.engine.back.streams import DELETED, LIST, OTHERS, SKEW, Glimpse, Streams, list_name, watched
+from crmsync.engine.destination import PERSON_KEY
+from crmsync.engine.session import Session
+from crmsync.errors import PagingTokenRefused
+from crmsync.marketo.activities import Activity, ActivityPage
+from crmsync.state.inbox import Creation, Waiting, Watermark
+from crmsync.state.records import DEAD, Known
+
+log = logging.getLogger("crmsync.engine")
+
+OVERLAP = timedelta(minutes=5)
+"""How far before its moment a lost token is taken up again; what comes twice is recognised by its value."""
+
+KEPT = {"changed": timedelta(days=90), "deleted": timedelta(days=14), "others": timedelta(days=90)}
+"""How long Marketo keeps activities ("Activities"; CRM synchronization white paper, "Retention")."""
+
+LEARNED_A_CYCLE = 15_000
+"""People whose Marketo id a bulk import did not tell are looked up in portions: 50 calls."""
+
+Record = tuple[str, str, Known]
+
+
+class Collector:
+    """Collects for one tenant. ``notes`` tells what an administrator should know."""
+
+    def __init__(self, session: Session, fields: Mapping[str, PersonFields], seen: Glimpse | None = None) -> None:
+        self._session = session
+        self._fields = fields
+        self._streams = Streams(session, watched(fields))
+        self._seen = seen.pages if seen is not None else {}
+        self._moved = seen.moved if seen is not None else ()
+        self._field_sets: dict[str, dict[int, tuple[str, ...]]] = {}
+        self._all_known = False
+        self.notes: list[str] = []
+
+    async def start(self) -> None:
+        """Take the first tokens: what happens from now on will be read."""
+        marks = await self._session.store.inbox.watermarks(self._session.name)
+        missing = [stream for stream in self._streams.names if stream not in marks]
+        if missing:
+            since = min((mark.moved_at for mark in marks.values()), default=self._session.clock() - SKEW)
+            token = await self._session.marketo.paging_token(since)
+            for stream in missing:
+                mark = Watermark(stream=stream, token=token, moved_at=since)
+                await self._session.store.inbox.move(self._session.name, mark)
+
+    async def run(self) -> None:
+        """Read all streams to their ends."""
+        await self.start()
+        for name in self._fields:
+            self._field_sets[name] = await self._session.store.records.field_sets(self._session.name, name)
+        await self._learn_ids()
+        list_id = await self._list()
+        for stream in self._streams.changed:
+            async for page, mark in self._read(stream):
+                await self._keep_changes(page.activities, mark)
+        async for page, mark in self._read(OTHERS):
+            taken_over = await self._merge([one for one in page.activities if one.kind == "merged"])
+            listed = [one.lead_id for one in page.activities if one.kind == "listed" and one.list_id == list_id]
+            await self._session.store.inbox.move(
+                self._session.name, mark, changes=taken_over, listed=self._creations(listed)
+            )
+        async for page, mark in self._read(DELETED):
+            await self._bury([one.lead_id for one in page.activities])
+            await self._session.store.inbox.move(self._session.name, mark)
+
+    async def _read(self, stream: str) -> AsyncGenerator[tuple[ActivityPage, Watermark], None]:
+        """The stream's pages from its watermark on, each with the watermark to move to."""
+        mark = (await self._session.store.inbox.watermarks(self._session.name))[stream]
+        seen_from, seen = self._seen.get(stream, (None, None))
+        if seen is not None and seen_from == mark.token:
+            mark = next(one for one in self._moved if one.stream == stream)
+            yield seen, mark
+            if not seen.more:
+                return
+        for again in (False, True):
+            at = self._session.clock() - SKEW
+            try:
+                async for page in self._streams.pages(stream, mark.token):
+                    yield page, Watermark(stream=stream, token=page.token, moved_at=at)
+                    at = self._session.clock() - SKEW
+                return
+            except PagingTokenRefused:
+                if again:
+                    raise
+                mark = await self._renewed(mark)
+
+    async def _renewed(self, mark: Watermark) -> Watermark:
+        since = mark.moved_at - OVERLAP
+        kept = KEPT[mark.stream.partition(" ")[0]]
+        moment = f"{since:%Y-%m-%d %H:%M} UTC"
+        note = f"Marketo did not take its paging token any more ({mark.stream}); read again from {moment}"
+        if self._session.clock() - since > kept:
+            note += f", of which only {kept.days} days are kept: compare both sides"
+        self.notes.append(note)
+        log.warning("%s: %s", self._session.name, note)
+        return mark.model_copy(update={"token": await self._session.marketo.paging_token(since)})
+
+    # Changed fields
+
+    async def _keep_changes(self, activities: Iterable[Activity], mark: Watermark) -> None:
+        changed: dict[int, dict[str, str | None]] = {}
+        for one in activities:
+            if one.kind == "changed":
+                changed.setdefault(one.lead_id, {}).update(one.values)
+        waiting: dict[str, list[Waiting]] = {}
+        for person, (entity, record_id, known) in (await self._records(changed)).items():
+            fields = self._foreign(entity, record_id, known, changed[person])
+            if fields:
+                waiting.setdefault(entity, []).append(Waiting(record_id, person, fields))
+        await self._session.store.inbox.move(self._session.name, mark, changes=waiting)
+
+    def _foreign(self, entity: str, record_id: str, known: Known, values: Mapping[str, str | None]) -> frozenset[str]:
+        """The fields whose new value is not the one that was agreed on: somebody else changed them."""
+        fields, told = self._fields[entity], self._fields[entity].told
+        values = {name: value for name, value in values.items() if name in fields.mappings or name in told}
+        if known.fingerprints is None or known.field_set is None or known.status in DEAD:
+            return frozenset()
+        ledger = Ledger(fields.names, self._field_sets[entity][known.field_set], known.fingerprints)
+        foreign = [name for name in values if not fields.unchanged(name, ledger[name], values[name])]
+        for name in foreign:
+            if name in told:
+                self._tell(f"{entity}: '{name}' was changed in Marketo and stays there: {told[name]}")
+        return frozenset(name for name in foreign if name in fields.mappings)
+
+    def _tell(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)
+
+    async def _records(self, people: Iterable[int]) -> dict[int, Record]:
+        """The record of each of these people; people that are in Marketo only are left out."""
+        ids = list(people)
+        if not ids:
+            return {}
+        records, tenant = self._session.store.records, self._session.name
+        found = await records.by_marketo_id(tenant, self._fields, ids)
+        unknown = [person for person in ids if person not in found]
+        if unknown and not self._all_known:
+            keys: dict[str, int] = {}
+            for row in await self._session.marketo.people("id", list(map(str, unknown)), ["id", PERSON_KEY]):
+                if row.get(PERSON_KEY):
+                    keys[str(row[PERSON_KEY]).lower()] = int(row["id"])
+            for entity in self._fields:
+                known = await records.known(tenant, entity, list(keys))
+                await records.set_marketo_ids(tenant, entity, {one: keys[one] for one in known})
+                found |= {keys[one]: (entity, one, state) for one, state in known.items()}
+        return found
+
+    async def _learn_ids(self) -> None:
+        """Look up people whose Marketo id is not known yet. Who is not there was deleted in Marketo before."""
+        records, tenant = self._session.store.records, self._session.name
+        self._all_known = True
+        for entity in self._fields:
+            ids = await records.without_marketo_id(tenant, entity, limit=LEARNED_A_CYCLE)
+            if not ids:
+                continue
+            rows = await self._session.marketo.people(PERSON_KEY, ids, ["id", PERSON_KEY])
+            there = {str(row[PERSON_KEY]).lower(): int(row["id"]) for row in rows}
+            await records.set_marketo_ids(tenant, entity, there)
+            await records.bury(tenant, entity, [one for one in ids if one not in there], "gone")
+            self._all_known = self._all_known and len(ids) < LEARNED_A_CYCLE
+
+    # Merges and deletions
+
+    async def _merge(self, merges: Sequence[Activity]) -> dict[str, list[Waiting]]:
+        """Losers' records are remembered as merged, unless the winner took over the loser's record: then the record
+        goes on with the winner, all of whose values may be others."""
+        taken_over: dict[str, list[Waiting]] = {}
+        losers = {loser: one.lead_id for one in merges for loser in one.losers}
+        if not losers:
+            return taken_over
+        records, tenant = self._session.store.records, self._session.name
+        known = await records.by_marketo_id(tenant, self._fields, losers)
+        winners = sorted({losers[person] for person in known})
+        rows = await self._session.marketo.people("id", list(map(str, winners)), ["id", PERSON_KEY]) if winners else []
+        keys = {int(row["id"]): str(row.get(PERSON_KEY) or "").lower() for row in rows}
+        for person, (entity, record_id, state) in known.items():
+            winner = losers[person]
+            if state.status in ("deleted", "merged"):
+                continue
+            if keys.get(winner) == record_id:
+                await records.revive(tenant, entity, record_id, winner)
+                every = frozenset(self._fields[entity].two_way)
+                taken_over.setdefault(entity, []).append(Waiting(record_id, winner, every))
+                continue
+            await records.bury(tenant, entity, [record_id], "merged")
+            self._tell(
+                f"{entity} {record_id}: its person was merged in Marketo into that of "
+                f"{keys.get(winner) or 'a person without a record'}; the record in Dynamics stays as it is"
+            )
+        return taken_over
+
+    async def _bury(self, people: Sequence[int]) -> None:
+        records, tenant = self._session.store.records, self._session.name
+        gone: dict[str, list[str]] = {}
+        found = await records.by_marketo_id(tenant, self._fields, people) if people else {}
+        for entity, record_id, known in found.values():
+            if known.status not in DEAD:
+                gone.setdefault(entity, []).append(record_id)
+        for entity, ids in gone.items():
+            await records.bury(tenant, entity, ids, "gone")
+            self._tell(f"{entity}: {len(ids)} were deleted in Marketo; Dynamics keeps them")
+
+    # The list
+
+    async def _list(self) -> int | None:
+        """The id of the list whose members are made in Dynamics. A list that is new here is read as a whole, once."""
+        wanted, inbox = self._session.tenant.create_in_dynamics, self._session.store.inbox
+        name = list_name(self._session)
+        if wanted is None:
+            return None
+        mark = (await inbox.watermarks(self._session.name)).get(LIST)
+        if mark is not None and mark.token.partition(" ")[2] == name:
+            return int(mark.token.partition(" ")[0])
+        number = await self._session.marketo.list_id(wanted.list)
+        if number is None:
+            self._tell(f"There is no static list '{wanted.list}' in Marketo: nobody is created in Dynamics")
+            return None
+        new = Watermark(stream=LIST, token=f"{number} {name}", moved_at=self._session.clock())
+        people: list[int] = []
+        async for page in self._session.marketo.list_members(number, ["id", PERSON_KEY]):
+            people += [int(row["id"]) for row in page if not row.get(PERSON_KEY)]
+        await inbox.move(self._session.name, new, listed=self._creations(people))
+        return number
+
+    def _creations(self, people: Iterable[int]) -> list[Creation]:
+        wanted = self._session.tenant.create_in_dynamics
+        return [Creation(person, wanted.as_, None) for person in dict.fromkeys(people)] if wanted else []

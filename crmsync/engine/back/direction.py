@@ -1,0 +1,84 @@
+"""The direction Marketo → Dynamics of one tenant, in the order of a cycle.
+
+First what happened in Marketo is collected and new people are created in Dynamics; then the entities' changes go from
+Dynamics to Marketo, with what waits held back; then the waiting changes are settled, field by field.
+
+The order is that of the white paper ("Order of a cycle"): read both sides, then write.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from crmsync.dynamics.schema import DynamicsSchema
+from crmsync.engine.back.collect import Collector
+from crmsync.engine.back.creation import Creator
+from crmsync.engine.back.streams import Glimpse, not_read, person_fields
+from crmsync.engine.back.writeback import WriteBack
+from crmsync.engine.destination import destination
+from crmsync.engine.load import Loader
+from crmsync.engine.report import BackCounts
+from crmsync.engine.session import Session
+from crmsync.errors import PermissionMissing
+from crmsync.fields.model import Selection
+
+log = logging.getLogger("crmsync.engine")
+
+
+class FromMarketo:
+    """Both stages; ``counts`` and ``notes`` grow as they work. ``selection`` may have lost fields between them.
+    ``seen`` is what a glimpse found already."""
+
+    def __init__(self, session: Session, seen: Glimpse | None = None) -> None:
+        self._session = session
+        self._seen = seen
+        self.counts: dict[str, BackCounts] = {}
+        self.notes: list[str] = []
+
+    async def start(self, schema: DynamicsSchema, selection: Selection) -> None:
+        """The first sync is done: what happens in Marketo from now on is read by the cycles."""
+        if self._session.tenant.to_dynamics:
+            await self._allowed(Collector(self._session, person_fields(schema, selection)).start)
+
+    async def collect(self, schema: DynamicsSchema, selection: Selection) -> None:
+        """Before the entities: read Marketo, create who is to be created."""
+        if not self._session.tenant.to_dynamics:
+            return
+        fields = person_fields(schema, selection)
+        collector = Collector(self._session, fields, self._seen)
+        try:
+            await self._allowed(collector.run)
+        finally:
+            self.notes += collector.notes
+        for name, mine in fields.items():
+            number = await self._session.store.records.field_set(self._session.name, name, mine.names)
+            creator = Creator(self._session, mine, number)
+            await creator.run()
+            self._count(name, creator.counts)
+
+    async def write_back(self, schema: DynamicsSchema, selection: Selection) -> None:
+        """After the entities: settle what waits."""
+        if not self._session.tenant.to_dynamics:
+            return
+        for name, mine in person_fields(schema, selection).items():
+            number = await self._session.store.records.field_set(self._session.name, name, mine.names)
+            loader = Loader(self._session, name, destination(name, self._session.marketo), number)
+            work = WriteBack(self._session, mine, selection.select(mine.entity), loader, number)
+            try:
+                await work.run()
+            finally:
+                self._count(name, work.counts)
+                self.notes += work.notes
+
+    def _count(self, name: str, counts: BackCounts) -> None:
+        self.counts[name] = self.counts.get(name, BackCounts()) + counts
+
+    async def _allowed(self, step: Callable[[], Awaitable[None]]) -> None:
+        """A missing permission to read activities leaves the other direction running."""
+        try:
+            await step()
+        except PermissionMissing as missing:
+            note = not_read(missing)
+            log.warning("%s: %s", self._session.name, note)
+            self.notes.append(note)

@@ -1,0 +1,120 @@
+"""The streams of activities that tell what happened in Marketo, and a first glimpse of them.
+
+Three streams, one call each when nothing happened: changed fields, merges with additions to the tenant's list,
+deletions. Where a glimpse finds nothing a cycle ends with it; else the cycle goes on from the pages that it saw.
+
+"Activities", "Paging Tokens" (Marketo REST API).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from crmsync.dynamics.pacing import together
+from crmsync.dynamics.schema import DynamicsSchema
+from crmsync.engine.back.fields import PersonFields
+from crmsync.engine.destination import TARGETS
+from crmsync.engine.session import Session
+from crmsync.errors import PagingTokenRefused, PermissionMissing
+from crmsync.fields.model import Selection
+from crmsync.marketo.activities import ADD_TO_LIST, MERGE_LEADS, ActivityPage, field_chunks
+from crmsync.state.inbox import Watermark
+
+SKEW = timedelta(seconds=10)
+"""How much our clock may be ahead of Marketo's when a token's moment is told."""
+
+PERSON_ENTITIES = ("lead", "contact")
+OTHERS, DELETED, LIST = "others", "deleted", "list"
+
+
+def person_fields(schema: DynamicsSchema, selection: Selection) -> dict[str, PersonFields]:
+    """The fields of the entities whose records are people."""
+    return {
+        name: PersonFields(schema.entities[name], selection)
+        for name in PERSON_ENTITIES
+        if name in schema.entities and name in selection.mappings and TARGETS.get(name) == "person"
+    }
+
+
+def watched(fields: Mapping[str, PersonFields]) -> tuple[str, ...]:
+    """The Marketo fields whose changes are asked for; one-way ones too, so that they can be told."""
+    return tuple(dict.fromkeys(name for one in fields.values() for name in (*one.two_way, *one.told)))
+
+
+class Streams:
+    """The streams of one tenant by name, and how each is read from a token on."""
+
+    def __init__(self, session: Session, fields: Sequence[str]) -> None:
+        self._marketo = session.marketo
+        self._types = [MERGE_LEADS, ADD_TO_LIST] if session.tenant.create_in_dynamics else [MERGE_LEADS]
+        self.changed = {
+            f"changed {at}" if at else "changed": chunk for at, chunk in enumerate(field_chunks(list(fields)))
+        }
+        """The changed fields that are asked for, usually in one list."""
+
+    @property
+    def names(self) -> list[str]:
+        return [*self.changed, OTHERS, DELETED]
+
+    def pages(self, stream: str, token: str) -> AsyncGenerator[ActivityPage, None]:
+        """The stream's pages; raises ``PagingTokenRefused``."""
+        if stream == OTHERS:
+            return self._marketo.activities(token, self._types)
+        if stream == DELETED:
+            return self._marketo.deletions(token)
+        return self._marketo.lead_changes(token, self.changed[stream])
+
+    async def first(self, stream: str, token: str) -> ActivityPage:
+        """The first of them."""
+        async with aclosing(self.pages(stream, token)) as pages:
+            return await anext(pages)
+
+
+@dataclass(frozen=True)
+class Glimpse:
+    """What a first look at the streams found. ``moved`` are the watermarks as they stand behind the pages seen, and
+    ``pages`` these by stream, with the token that each was read from."""
+
+    is_idle: bool
+    moved: tuple[Watermark, ...] = ()
+    pages: Mapping[str, tuple[str, ActivityPage]] = field(default_factory=dict)
+    note: str | None = None
+
+
+async def glimpse(session: Session, fields: Sequence[str]) -> Glimpse:
+    """The first page of each stream, read at once."""
+    streams, marks = Streams(session, fields), await session.store.inbox.watermarks(session.name)
+    if not marks.keys() >= set(streams.names) or not _knows_the_list(session, marks):
+        return Glimpse(False)
+    at: datetime = session.clock() - SKEW
+    try:
+        found = await together(streams.first(name, marks[name].token) for name in streams.names)
+    except PagingTokenRefused:
+        return Glimpse(False)
+    except PermissionMissing as missing:
+        return Glimpse(True, note=not_read(missing))
+    pages = dict(zip(streams.names, found, strict=True))
+    return Glimpse(
+        not any(page.activities or page.more for page in found),
+        tuple(Watermark(stream=name, token=page.token, moved_at=at) for name, page in pages.items()),
+        {name: (marks[name].token, page) for name, page in pages.items()},
+    )
+
+
+def list_name(session: Session) -> str | None:
+    """The list whose members are created in Dynamics, and as what: another one is read anew."""
+    wanted = session.tenant.create_in_dynamics
+    return f"{wanted.list} as {wanted.as_}" if wanted is not None else None
+
+
+def _knows_the_list(session: Session, marks: Mapping[str, Watermark]) -> bool:
+    name = list_name(session)
+    return name is None or (LIST in marks and marks[LIST].token.partition(" ")[2] == name)
+
+
+def not_read(missing: PermissionMissing) -> str:
+    """What to tell where the API user may not read activities."""
+    return f"Changes in Marketo are not read: {missing.message}. {missing.remedy}"
