@@ -13,7 +13,7 @@ from crmsync.cli.options import DEFAULT_TENANTS, Json, TenantArgument, TenantsFo
 from crmsync.cli.running import heard, prepare
 from crmsync.cli.story import terminal
 from crmsync.engine.compare import Comparison
-from crmsync.tenants import EntityName, load_tenant
+from crmsync.tenants import MappedName, load_tenant
 
 MOST_SHOWN = 50
 COLUMNS = ("read", "filtered", "equal", "missing", "differing", "vanished", "twice", "refused", "repaired")
@@ -24,7 +24,7 @@ async def compare(
     /,
     *,
     repair: Annotated[bool, Parameter(negative="", help="Write what differs to Marketo.")] = False,
-    entity: Annotated[tuple[EntityName, ...], Parameter(help="Only this entity; may be given several times.")] = (),
+    entity: Annotated[tuple[MappedName, ...], Parameter(help="Only this entity; may be given several times.")] = (),
     json: Json = False,
     tenants: TenantsFolder = DEFAULT_TENANTS,
     verbose: Verbose = False,

@@ -43,8 +43,8 @@ async def test_planned_done_and_nothing_left_to_do(ready: Ready, prefect_server:
     assert (red.is_failed(), green.is_completed()) == (True, True)
     assert "crmsync prepare contoso" in str(red.message)
     assert [str(state.message) for state in (plan, done, again)] == [
-        "9 changes planned",
-        "9 changes done",
+        "11 changes planned",
+        "11 changes done",
         "Nothing to do",
     ]
     async with httpx.AsyncClient(base_url=prefect_server) as prefect:
