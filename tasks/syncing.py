@@ -17,7 +17,7 @@ from crmsync.engine.report import SyncReport
 from crmsync.engine.setup import Enabled
 from tasks.markdown import section, table
 from tasks.policy import HOUR, MINUTE, step
-from tasks.telling import ProgressArtifacts, duration, say, show
+from tasks.telling import ProgressArtifacts, counted, duration, say, show
 from tasks.tenant import TenantName, session_of, writer_of
 
 FIRST_SYNC_MINUTES = 7 * 24 * HOUR / MINUTE
@@ -109,10 +109,14 @@ def summary(report: SyncReport) -> str:
     if report.skipped is not None:
         return f"Skipped: {report.skipped}"
     counts = [f"{count:,} {kind}" for kind, count in report.total.model_dump().items() if count]
-    back = [f"{count:,} {kind}" for kind, count in report.total_to_dynamics.model_dump().items() if count]
+    back = [_back(kind, count) for kind, count in report.total_to_dynamics.model_dump().items() if count]
     told = [", ".join(counts)] if counts else []
     told += [f"to Dynamics {', '.join(back)}"] if back else []
     line = f"{report.kind.capitalize()} done in {duration(report.seconds)}: {'; '.join(told) or 'nothing changed'}"
     if report.parked:
         line += "; parked: " + ", ".join(f"{field.entity}.{field.attribute}" for field in report.parked)
     return line
+
+
+def _back(kind: str, count: int) -> str:
+    return counted(count, "collision") if kind == "collisions" else f"{count:,} {kind}"
