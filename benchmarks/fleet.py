@@ -142,9 +142,10 @@ async def connect(session: Any) -> None:
 
 
 async def read_first(session: Any, known: tuple[Any, Any, Any]) -> None:
-    """What an idle cycle needs: a binding, schema and selection (those of the first tenant), delta links."""
+    """What an idle cycle needs: a binding, schema and selection (those of the first tenant), delta links, tokens."""
     from crmsync.engine import setup
-    from crmsync.engine.datapath import selection_digest
+    from crmsync.engine.back.direction import FromMarketo
+    from crmsync.engine.chosen import selection_digest
     from crmsync.state.checkpoints import Checkpoint
     from crmsync.state.lifecycle import TenantState
     from crmsync.state.tenantstore import Binding
@@ -165,9 +166,10 @@ async def read_first(session: Any, known: tuple[Any, Any, Any]) -> None:
     for name, entity in dynamics.entities.items():
         async for page in session.dynamics.changes(entity, selection.select(entity)):
             link = page.delta_link
-        digest = selection_digest(dynamics, selection, name)
+        digest = selection_digest(connection, dynamics, selection, name)
         point = Checkpoint(entity=name, selection_digest=digest, read_done=True, delta_link=link)
         await session.store.checkpoints.put(session.name, point)
+    await FromMarketo(session).start(dynamics, selection)
     for state in ("schema_refreshed", "fields_selected", "first_sync", "syncing"):
         await session.store.tenants.move(session.name, TenantState(state), run="benchmark", why="benchmark")
 
