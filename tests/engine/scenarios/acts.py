@@ -1,4 +1,4 @@
-"""What people do and see in the scenarios, beside ``tests.engine.both_sides``: records of every entity, on both sides."""
+"""What people do and see in the scenarios, beside ``tests.engine.both_sides``: records of every entity."""
 
 from __future__ import annotations
 
