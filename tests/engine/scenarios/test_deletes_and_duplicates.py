@@ -212,3 +212,49 @@ async def test_a_deactivated_record_still_takes_changes_from_marketo(connected: 
     assert (await in_dynamics(connected, "contact", contact, "jobtitle"))["jobtitle"] == "Chief"
     assert await name_in_marketo(connected, "contact", contact)
     await assert_quiet(connected)
+
+
+# Not in the tables
+
+
+async def test_a_record_that_is_restored_in_dynamics_is_flagged_no_more(connected: World) -> None:
+    """A restored record has the id that it had: it is the same person again."""
+    lead = await a_synced(connected, "lead", jobtitle="Director")
+    before = await connected.person(lead)
+    await delete_in_dynamics(connected, "lead", lead)
+    await connected.cycle()
+
+    await new_in_dynamics(connected, "lead", "Restored", leadid=lead)
+    await connected.cycle()
+
+    person = await connected.person(lead, "msIsDeleted", "lastName")
+    assert (person["id"], person["msIsDeleted"], person["lastName"]) == (before["id"], False, "Restored")
+    await assert_quiet(connected)
+
+
+async def test_an_account_that_is_deleted_in_dynamics_leaves_its_people_in_peace(connected: World) -> None:
+    """Marketo deletes no company that has people, and takes nobody out of one: the company stays as it is."""
+    account = await new_in_dynamics(connected, "account", "Closed down")
+    link = {"parentcustomerid_account@odata.bind": f"/accounts({account})"}
+    contact = await new_in_dynamics(connected, "contact", "Employee", **link)
+    await connected.cycle()
+
+    await delete_in_dynamics(connected, "account", account)
+    await connected.cycle()
+
+    assert (await connected.person(contact, "lastName", "msIsDeleted"))["msIsDeleted"] is False
+    await assert_quiet(connected)
+
+
+async def test_who_was_deleted_in_marketo_while_filtered_is_not_created_by_yes(connected: World) -> None:
+    """A tombstone outlives the filter: No, deleted in Marketo, Yes again."""
+    lead = await a_synced(connected, "lead")
+    await change_in_dynamics(connected, "lead", lead, new_synctomkto=False)
+    await connected.cycle()
+    await delete_in_marketo(connected, lead)
+
+    await change_in_dynamics(connected, "lead", lead, new_synctomkto=True)
+    await connected.cycle()
+
+    assert await connected.people([lead]) == {}
+    await assert_quiet(connected)
