@@ -9,6 +9,8 @@ from __future__ import annotations
 import pytest
 
 from crmsync.engine import setup
+from crmsync.engine.sync import cycle
+from crmsync.tenants import Tenant
 from tests.engine.both_sides import (
     a_synced,
     assert_quiet,
@@ -200,3 +202,26 @@ async def test_nothing_is_lost_while_the_sync_is_disabled(connected: World, days
     assert (await in_dynamics(connected, "contact", edited, "jobtitle"))["jobtitle"] == "Chief"
     assert (await connected.person(gone, "msIsDeleted"))["msIsDeleted"] is True
     await assert_quiet(connected)
+
+
+async def test_other_credentials_are_swapped_between_two_cycles(connected: World) -> None:
+    """ "Switch method: disable …, wait 15 minutes, enable". Ours: another application is proved against the same
+    organization, and the next cycle signs in with it; nothing is read or written again."""
+    application = connected.facts["dynamics"]["administrator"]
+    (connected.ready.tenants_folder / "another").write_text(application["client_secret"])
+    other = {"client_id": application["client_id"], "client_secret": {"file": "another"}}
+    tenant = connected.tenant.model_dump(exclude_unset=True)
+    tenant["dynamics"] |= other | {"sync_user_email": None}
+    contact = await a_synced(connected, "contact", jobtitle="Director")
+    await change_in_marketo(connected, contact, title="Chief")
+
+    async with connected.session(tenant=Tenant.model_validate(tenant)) as session:
+        proof = await setup.validate_credentials(session)
+        await setup.save_credentials(session, proof)
+        assert (await setup.enable_sync(session)).already
+        report = await cycle(session, force=True)
+
+    assert (await in_dynamics(connected, "contact", contact, "jobtitle"))["jobtitle"] == "Chief"
+    assert report.total.written == 0
+    assert sum(one.updated for one in report.to_dynamics.values()) == 1
+    assert proof.organization_id == connected.facts["dynamics"]["organization_id"]
