@@ -225,3 +225,37 @@ async def test_other_credentials_are_swapped_between_two_cycles(connected: World
     assert report.total.written == 0
     assert sum(one.updated for one in report.to_dynamics.values()) == 1
     assert proof.organization_id == connected.facts["dynamics"]["organization_id"]
+
+
+async def test_an_edit_in_marketo_is_not_lost_while_the_record_cannot_be_sent(connected: World) -> None:
+    """One field of a record is refused by Marketo: edits of the others there go on to Dynamics, and stay."""
+    contact = await a_synced(connected, "contact", jobtitle="Director", emailaddress1="juergen@contoso.example")
+    await change_in_dynamics(connected, "contact", contact, emailaddress1="jürgen@contoso.example")
+    await connected.cycle()
+    assert await sync_errors(connected, contact)
+
+    await change_in_marketo(connected, contact, title="Chief")
+    await connected.cycle()
+
+    assert (await in_dynamics(connected, "contact", contact, "jobtitle"))["jobtitle"] == "Chief"
+    await change_in_dynamics(connected, "contact", contact, emailaddress1="juergen@contoso.example")
+    await connected.cycle()
+
+    assert (await connected.person(contact, "title"))["title"] == "Chief"
+    assert await sync_errors(connected, contact) == []
+    await assert_quiet(connected)
+
+
+async def test_an_edit_in_marketo_mends_what_cannot_be_sent(connected: World) -> None:
+    """The refused field itself is edited in Marketo: the value there is one that both sides can hold."""
+    contact = await a_synced(connected, "contact", emailaddress1="juergen@contoso.example")
+    await change_in_dynamics(connected, "contact", contact, emailaddress1="jürgen@contoso.example")
+    await connected.cycle()
+
+    await change_in_marketo(connected, contact, email="j@contoso.example")
+    await connected.cycle()
+    await connected.cycle()
+
+    assert (await in_dynamics(connected, "contact", contact, "emailaddress1"))["emailaddress1"] == "j@contoso.example"
+    assert await sync_errors(connected, contact) == []
+    await assert_quiet(connected)
