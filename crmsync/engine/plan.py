@@ -249,7 +249,7 @@ class Planner:
         self, plan: Plan, record_id: str, before: Known | None, refusal: RecordRefused, read_number: int
     ) -> None:
         plan.failed += 1
-        plan.outcomes.append(self._kept(record_id, before, "failed", read_number))
+        plan.outcomes.append(self._not_sent(record_id, before, read_number))
         plan.errors.append(
             SyncError(
                 entity=self._entity.logical_name,
@@ -260,6 +260,15 @@ class Planner:
                 remedy=refusal.remedy,
             )
         )
+
+    def _not_sent(self, record_id: str, before: Known | None, read_number: int) -> Outcome:
+        """What was agreed on stays known, so that edits in Marketo are told from it; but for the key, which comes
+        first, so that the record differs and is written once it can be."""
+        outcome = self._kept(record_id, before, "failed", read_number)
+        if before is None or before.fingerprints is None:
+            return outcome
+        marks = bytes(WIDTH) + before.fingerprints[WIDTH:]
+        return outcome._replace(field_set=before.field_set, fingerprints=marks)
 
     def _kept(self, record_id: str, before: Known | None, status: RecordStatus, read_number: int) -> Outcome:
         """An outcome without a write: what Marketo has of the record stays as it is, and is not trusted any more."""
