@@ -27,19 +27,22 @@ def plain(name: str, value: Any) -> Any:
 
 @dataclass
 class Field:
-    """One two-way field of one record."""
+    """One two-way field of one record. ``carried``: a cycle that died had brought its value to these sides; if somebody
+    edits it there before the next one, nobody can tell whether that was before or after."""
 
     name: str
     dynamics: Any
     marketo: Any
     edited: set[Side] = field(default_factory=set)
     loose: bool = False
+    carried: set[Side] = field(default_factory=set)
 
     def edit(self, side: Side, value: Any) -> None:
         """Somebody writes this value; the one that is there already is no change."""
         if getattr(self, side) != value:
             setattr(self, side, value)
             self.edited.add(side)
+            self.loose = self.loose or side in self.carried
 
     def targets(self, entity: str, *, anew: bool) -> set[Any]:
         """What both sides may end with. ``anew``: the record is written as a whole, as it is in Dynamics."""
@@ -55,6 +58,7 @@ class Field:
         return {self.marketo if entity == "lead" else self.dynamics}
 
     def settle(self) -> None:
+        """Both sides agree, and the store knows it."""
         self.edited.clear()
         self.loose = False
 
@@ -74,7 +78,7 @@ class Seen:
 
 @dataclass
 class Record:
-    """A lead or a contact, and its person. ``blocked``: ``new_synctomkto`` is No. ``stale``: a cycle has met it as such.
+    """A lead or a contact, and its person. ``blocked``: ``new_synctomkto`` is No. ``stale``: a cycle met it so.
     ``met``: a cycle that came to its end has met it, so that the store knows its person."""
 
     entity: str
@@ -141,8 +145,15 @@ class Record:
         targets = one.targets(self.entity, anew=appeared or self.stale)
         here, there = seen.value("dynamics", one.name), seen.value("marketo", one.name)
         assert here in targets | {one.dynamics}, f"{self}: {one} became {here!r} in Dynamics"
-        assert there in targets | ({one.marketo} if not appeared else set()), f"{self}: {one} became {there!r} in Marketo"
+        assert there in targets | ({one.marketo} if not appeared else set()), (
+            f"{self}: {one} became {there!r} in Marketo"
+        )
         was_equal = one.dynamics == one.marketo and not appeared
+        one.carried.clear()
+        if not finished and self.stale:
+            one.carried |= {"dynamics", "marketo"}
+        elif not finished and here != one.dynamics:
+            one.carried.add("dynamics")
         one.dynamics, one.marketo = here, there
         if here != there:
             return
