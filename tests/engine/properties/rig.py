@@ -184,12 +184,13 @@ class Rig:
 
     async def until_quiet(self, at_most: int = 8) -> int:
         """Run cycles until one writes nothing, on neither side; what waits for a later attempt is due now."""
+        after = await self.traces()
         for number in range(1, at_most + 1):
             await self._make_due()
-            before = await self.traces()
-            report = await self.cycle()
-            told = report.total.written + sum(one.written for one in report.to_dynamics.values())
-            if await self.traces() == before:
+            report, before = await self.cycle(), after
+            after = await self.traces()
+            if after == before:
+                told = report.total.written + sum(one.written for one in report.to_dynamics.values())
                 assert told == 0, f"the report tells of {told} writes that nobody saw"
                 return number
         raise AssertionError(f"{at_most} cycles, and the last one still writes")

@@ -12,7 +12,8 @@ from uuid import uuid4
 
 from tests.engine.both_sides import KEYS, SETS
 from tests.engine.properties.model import COLUMNS, FIELDS, Deal, Joiner, Record, Seen, Side
-from tests.engine.properties.rig import AS, LIST, Rig, Trouble
+from tests.engine.properties.rig import AS, Rig, Trouble
+from tests.engine.properties.successions import MergeInDynamics, Qualify, Succession, left_alone, merge, qualify
 
 PERSON = ["id", "dynamicsId", "msType", "msIsDeleted", "externalSalesPersonId", "externalCompanyId", *FIELDS.values()]
 DEAL = ["externalOpportunityId", "isClosed", "isWon", "externalCompanyId"]
@@ -109,7 +110,7 @@ class Cycle:
 
 Step = (
     Create | Edit | Delete | MergeInMarketo | Block | Owner | Parent | NewAccount | Join | OpenDeal | CloseDeal
-    | DeleteDeal | Cycle
+    | DeleteDeal | Cycle | MergeInDynamics | Qualify
 )  # fmt: skip
 
 
@@ -122,6 +123,7 @@ class Example:
     deals: list[Deal] = field(default_factory=list)
     joiners: list[Joiner] = field(default_factory=list)
     accounts: list[str] = field(default_factory=list)
+    successions: list[Succession] = field(default_factory=list)
 
     async def play(self, steps: list[Step]) -> None:
         """Do the steps, let cycles run until quiet, and see whether both sides agree."""
@@ -187,6 +189,18 @@ class Example:
         [person] = await self.rig.people([winner.id], PERSON)
         winner.merged_into_by_marketo(person)
 
+    async def _qualify(self, step: Qualify) -> None:
+        lead = self._record(step.who)
+        if lead is not None and lead.exists and lead.entity == "lead":
+            self.successions.append(await qualify(self.rig, lead, step))
+
+    async def _mergeindynamics(self, step: MergeInDynamics) -> None:
+        winner, loser = self._record(step.winner), self._record(step.loser)
+        if winner is None or loser is None or winner is loser or winner.entity != loser.entity:
+            return
+        if winner.exists and loser.exists:
+            self.successions.append(await merge(self.rig, winner, loser))
+
     async def _block(self, step: Block) -> None:
         record = self._record(step.who)
         if record is not None and record.exists:
@@ -245,22 +259,22 @@ class Example:
 
     # What is seen
 
-    async def _seen(self) -> list[Seen]:
+    async def _seen(self, records: list[Record]) -> list[Seen]:
         rows: dict[str, dict[str, Any]] = {}
         for entity, key in KEYS.items():
-            ids = [one.id for one in self.records if one.entity == entity]
+            ids = [one.id for one in records if one.entity == entity]
             if ids:
                 wanted = " or ".join(f"{key} eq {one}" for one in ids)
                 found = await self.rig.rows(entity, *COLUMNS.values(), filter=wanted)
                 rows |= {row[key]: row for row in found}
-        people = await self.rig.people([one.id for one in self.records], PERSON)
+        people = await self.rig.people([one.id for one in records], PERSON)
         return [
-            Seen(rows.get(one.id), [person for person in people if person["dynamicsId"] == one.id])
-            for one in self.records
+            Seen(rows.get(one.id), [person for person in people if person["dynamicsId"] == one.id]) for one in records
         ]
 
     async def _met(self, *, finished: bool) -> None:
-        for record, seen in zip(self.records, await self._seen(), strict=True):
+        mine = self._mine()
+        for record, seen in zip(mine, await self._seen(mine), strict=True):
             record.meet(seen, finished=finished)
         for joiner in list(self.joiners):
             await self._joined(joiner, finished=finished)
@@ -277,12 +291,15 @@ class Example:
                 record.fields[name].marketo = value
             self.records.append(record)
             self.joiners.remove(joiner)
-            record.meet((await self._seen())[-1], finished=True)
+            record.meet((await self._seen([record]))[0], finished=True)
             assert record.person_id == joiner.person, f"{joiner}: {record}"
 
     async def _agreed(self) -> None:
-        for record, seen in zip(self.records, await self._seen(), strict=True):
+        mine = self._mine()
+        for record, seen in zip(mine, await self._seen(mine), strict=True):
             record.check_agreed(seen)
+        for one in self.successions:
+            one.check(*await self._seen([one.old, one.new]))
         for deal in self.deals:
             deal.check_agreed(await self.rig.marketo.opportunities("externalOpportunityId", [deal.id], DEAL))
         left = await self.rig.left_over()
@@ -294,10 +311,13 @@ class Example:
         await self.rig.admin.update(SETS[record.entity], record.id, values)
 
     def _record(self, number: int) -> Record | None:
-        return self._one(self.records, number) if self.records else None
+        mine = self._mine()
+        return self._one(mine, number) if mine else None
+
+    def _mine(self) -> list[Record]:
+        """The records that are not on their way to become another."""
+        busy = left_alone(self.successions)
+        return [one for one in self.records if one.id not in busy]
 
     def _one(self, several: list[Any], number: int) -> Any:
         return several[number % len(several)]
-
-
-__all__ = ["LIST", "Example", "Step"]

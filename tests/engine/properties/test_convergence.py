@@ -33,6 +33,11 @@ from tests.engine.properties.steps import (
     Parent,
     Step,
 )
+from tests.engine.properties.successions import MergeInDynamics, Qualify
+
+QUALIFY = False
+MERGE_IN_DYNAMICS = False
+"""Steps that are searched as well, once the engine knows of them."""
 
 PARTS = 4
 EXAMPLES = int(os.environ.get("CRMSYNC_EXAMPLES", "50"))
@@ -92,6 +97,10 @@ others: list[st.SearchStrategy[Step]] = [
     st.builds(Join, text, st.booleans()),
     st.builds(OpenDeal, few) | st.builds(CloseDeal, few, st.booleans()) | st.builds(DeleteDeal, few),
 ]
+if QUALIFY:
+    others.append(st.builds(Qualify, who, st.booleans()))
+if MERGE_IN_DYNAMICS:
+    others.append(st.builds(MergeInDynamics, who, who))
 cycles = st.builds(Cycle, st.none() | troubles())
 steps = st.lists(st.one_of(edits(), cycles, edits(), cycles, *others, creates), max_size=8)
 examples = st.tuples(st.lists(creates, min_size=1, max_size=2), steps).map(lambda some: [*some[0], Cycle(), *some[1]])
