@@ -46,6 +46,7 @@ class Change:
     opportunity.
 
     ``only``: the fields that are sent of a person that Marketo has; None sends all, and creates who is not there.
+    ``withheld``: opt-outs that the person may have made while nothing was known of it; they are to be looked at.
     """
 
     record_id: str
@@ -59,6 +60,7 @@ class Change:
     arrives: bool = False
     parent_id: str | None = None
     only: frozenset[str] | None = None
+    withheld: frozenset[str] = frozenset()
 
     @property
     def sent(self) -> dict[str, Any]:
@@ -179,9 +181,11 @@ class Planner:
                 else:
                     plan.unchanged += 1
                 continue
-            self._keep_consent(payload, before)
+            withheld = self._keep_consent(payload, before)
             change = Change(record_id, payload, marks, is_new=before is None, arrives=before is None)
             if before is not None:
+                if before.in_marketo and before.fingerprints is None:
+                    change.withheld = withheld
                 change.in_marketo, change.marketo_id = before.in_marketo, before.marketo_id
                 change.arrives = not before.in_marketo or before.status != "synced"
                 change.only = None if mode == "whole" else self._only(before, marks)
@@ -201,15 +205,18 @@ class Planner:
             plan.filtered += 1
             plan.outcomes.append(self._kept(record_id, known.get(record_id), "unneeded", read_number))
 
-    def _keep_consent(self, payload: dict[str, Any], before: Known | None) -> None:
+    def _keep_consent(self, payload: dict[str, Any], before: Known | None) -> frozenset[str]:
         """Leave out "may be contacted" unless it was us who wrote the opt-out that it takes back.
 
         An opt-out made in Marketo is not known here, and a sync never turns true into false on its own authority
         (Adobe's "Unsubscribed" is remembered beyond deletion); a new person may be contacted without being told so.
+        The answer is what was left out.
         """
-        for name in self._consent & payload.keys():
-            if payload[name] is not True and not self._wrote_true(name, before):
-                del payload[name]
+        said = {name for name in self._consent & payload.keys() if payload[name] is not True}
+        withheld = frozenset(name for name in said if not self._wrote_true(name, before))
+        for name in withheld:
+            del payload[name]
+        return withheld
 
     def _wrote_true(self, name: str, before: Known | None) -> bool:
         if before is None or before.fingerprints is None or before.field_set is None:

@@ -28,7 +28,8 @@ Dynamics. Tombstones: ``gone``, the person was deleted in Marketo; ``merged``, i
 record."""
 DEAD = ("deleted", "gone", "merged")
 
-FlightKind = Literal["sync", "import", "delete"]
+FlightKind = Literal["sync", "import", "delete", "back"]
+"""``back``: to Dynamics; the others to Marketo."""
 PARENTS = ("systemuser", "account")
 """The entities that records wait for before they can be linked."""
 
@@ -65,7 +66,8 @@ class Outcome(NamedTuple):
 
 
 class Flight(BaseModel):
-    """A request whose outcomes are not known yet: a Sync call, an import or a deletion, with the keys it carries."""
+    """A request whose outcomes are not known yet: a Sync call, an import or a deletion, with the keys it carries, and
+    for people with ``marks``, the fingerprints of what is agreed on once it is executed, key by key."""
 
     id: str
     entity: str
@@ -73,6 +75,8 @@ class Flight(BaseModel):
     job: int | None
     keys: list[str]
     sent_at: datetime
+    field_set: int | None = None
+    marks: bytes | None = None
 
 
 class RecordStore:
@@ -138,10 +142,16 @@ class RecordStore:
         kind: FlightKind,
         keys: Sequence[str],
         parents: Mapping[str, str] | None = None,
+        *,
+        field_set: int | None = None,
+        marks: bytes | None = None,
     ) -> Flight:
         """Note a request before it is sent. With ``parents`` its keys get rows at once: what a key hangs on must be
         known even if the answer is lost."""
-        flight = Flight(id=str(uuid4()), entity=entity, kind=kind, job=None, keys=list(keys), sent_at=now())
+        flight = Flight(
+            id=str(uuid4()), entity=entity, kind=kind, job=None, keys=list(keys), sent_at=now(),
+            field_set=field_set, marks=marks,
+        )  # fmt: skip
         row = flight.model_dump() | {"tenant": tenant, "keys": orjson.dumps(flight.keys).decode()}
         async with self._engine.begin() as connection:
             await connection.execute(sa.insert(in_flight), [row])
@@ -202,11 +212,16 @@ class RecordStore:
             if flight is not None:
                 await connection.execute(sa.delete(in_flight).where(in_flight.c.id == flight))
 
-    async def settle(self, tenant: str, flight: Flight) -> None:
+    async def settle(self, tenant: str, flight: Flight, learned: Sequence[Outcome] = ()) -> None:
         """A request of a killed run is over: its keys without an outcome become ``unknown``, to be written anew with
-        every value told, because Marketo may hold them already."""
+        every value told, because Marketo may hold them already. ``learned`` are rows of what it is seen to hold."""
+        rows = [
+            {"tenant": tenant, "entity": flight.entity, **one._asdict(), "synced_at": flight.sent_at} for one in learned
+        ]
         async with self._engine.begin() as connection:
-            await _insert_unknown(connection, tenant, flight.entity, flight.keys, {})
+            await upsert(connection, records, rows)
+            if flight.kind != "back":
+                await _insert_unknown(connection, tenant, flight.entity, flight.keys, {})
             await connection.execute(sa.delete(in_flight).where(in_flight.c.id == flight.id))
 
     async def children(self, tenant: str, entity: str, parents: Iterable[str]) -> dict[str, Known]:

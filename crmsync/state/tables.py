@@ -236,6 +236,8 @@ in_flight = sa.Table(
     sa.Column("job", sa.BigInteger),
     sa.Column("keys", sa.Text, nullable=False),
     sa.Column("sent_at", UtcTime, nullable=False),
+    sa.Column("field_set", sa.Integer),
+    sa.Column("marks", sa.LargeBinary),
 )
 
 counters = sa.Table(
