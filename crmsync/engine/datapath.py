@@ -8,7 +8,9 @@ for a full sync").
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from crmsync.dynamics.schema import DynamicsSchema, Entity
 from crmsync.dynamics.tracking import ChangePage
@@ -19,6 +21,7 @@ from crmsync.engine.connections import ConnectionLane
 from crmsync.engine.destination import ROLE
 from crmsync.engine.lane import Lane
 from crmsync.engine.links import Links
+from crmsync.engine.look import look_again
 from crmsync.engine.report import Counts, ProgressListener
 from crmsync.engine.roles import Roles
 from crmsync.engine.session import Session
@@ -44,14 +47,27 @@ STARTS = 4
 """How often an entity is taken up anew in one run, when column after column turns out to be gone."""
 
 REMOVED_AT_ONCE = 1200
-READ_AGAIN_AT_ONCE = 1000
+AGAIN_AT_ONCE = 1000
 
 LEAVE_OUT = (ChangeTrackingOff, EntityMissing, FeatureMissing, PermissionMissing)
 """Why an entity that the rest does without is left out of a run; the next run tries again."""
 
 
+@dataclass(frozen=True)
+class Due:
+    """Records that are due though they did not change, as of the latest write of owners and companies."""
+
+    ids: list[str]
+    parents_written: int
+
+
 class DataPath:
-    """Carries the tenant's entities to Marketo, one after the other; ``counts`` and ``notes`` tell what happened."""
+    """Carries the tenant's entities to Marketo; ``counts`` and ``notes`` tell what happened.
+
+    An entity is carried to its end (``carry``) or in turns of a page (``turn``); those that need more turns are
+    ``behind``. No two entities are carried at the same time, so no key is in flight twice when one brings a record of
+    another (invariant 2).
+    """
 
     def __init__(
         self,
@@ -73,7 +89,11 @@ class DataPath:
         self.counts: dict[str, Counts] = {}
         self.notes: list[str] = []
         self.left_out = left_out(session.tenant, schema, selection)
+        self.behind: set[str] = set()
         self.from_marketo = FromMarketo(session, seen)
+        self._starts: Counter[str] = Counter()
+        self._tempos: dict[str, Tempo] = {}
+        self._due: dict[str, Due] = {}
         self._parents: dict[str, Lane | ConnectionLane] = {}
         self._links = Links(session, bring=self._bring)
 
@@ -119,21 +139,34 @@ class DataPath:
                 self._pages.pop(name, None)  # read before the new records were made
 
     async def carry(self, name: str) -> None:
-        """Carry one entity: its first read where that is needed, else what changed; then what is due again.
+        """Carry one entity to its end: its first read where that is needed, else what changed; then what is due again.
 
         An optional entity that cannot be read or written is left out, which is told; the others go on.
         """
+        await self.turn(name, through=True)
+        while name in self.behind:
+            await self.turn(name, through=True)
+
+    async def turn(self, name: str, *, through: bool = False) -> None:
+        """Carry one page of this entity, and a page of what is due again; with ``through`` all that is to be read."""
         if name in self.left_out:
             return
         try:
-            await self._carry_with_patience(name)
+            await self._carry_with_patience(name, through=through)
         except LEAVE_OUT as error:
             if name not in OPTIONAL:
                 raise
             self._leave_out(name, error)
 
+    async def look_again(self) -> None:
+        """Between two rounds of turns: see what changed meanwhile, on both sides."""
+        again = await look_again(self._session)
+        self._pages = dict(again.pages)
+        self.from_marketo.seen = again.seen
+
     async def finish(self) -> None:
-        """After all entities were carried: opportunity roles, then deletions in the opposite order of creation."""
+        """After the entities: opportunity roles, then deletions in the opposite order of creation. An entity's wait
+        until nothing that depends on it is behind, because more deletions may be among that."""
         pending = await self._session.store.pending.counts(self._session.name)
         failed = await self._session.store.errors.retries(self._session.name)
         if ("opportunity", "roles") in pending or ROLE in failed:
@@ -141,10 +174,12 @@ class DataPath:
         for name in reversed(self.entities):
             if (name, "delete") in pending:
                 await self._remove(name)
+            if name in self.behind:
+                break
         for parent, lane in self._parents.items():
             self.counts[parent] = self.counts.get(parent, Counts()) + lane.counts
         self._parents.clear()
-        self.notes += self._links.notes
+        self.notes += [note for note in self._links.notes if note not in self.notes]
 
     async def _carry_roles(self) -> None:
         roles = Roles(self._session, self._links)
@@ -171,6 +206,7 @@ class DataPath:
 
     def _leave_out(self, name: str, error: CrmsyncError) -> None:
         self.left_out[name] = error.message
+        self.behind.discard(name)
         self.notes.append(f"{name} is left out: {error.message}")
         log.warning("%s: %s is left out: %s", self._session.name, name, error)
 
@@ -196,33 +232,31 @@ class DataPath:
         await lane.open()
         return lane
 
-    async def _carry_with_patience(self, name: str) -> None:
-        for start in range(STARTS):
+    async def _carry_with_patience(self, name: str, *, through: bool) -> None:
+        while True:
             try:
-                return await self._carry(name)
+                return await self._carry(name, through=through)
             except (ChangeTrackingExpired, ColumnMissing) as change:
-                if start == STARTS - 1:
+                self._starts[name] += 1
+                if self._starts[name] == STARTS:
                     raise
                 await self._take_up_anew(name, change)
-        raise AssertionError("unreachable")
 
-    async def _carry(self, name: str) -> None:
+    async def _carry(self, name: str, *, through: bool) -> None:
         checkpoint = await self._checkpoint(name)
-        tempo = Tempo(self._session.name, checkpoint, self._listener, self._session.clock)
-        lane = await self.open_lane(name, tempo.moved)
+        if name not in self._tempos:
+            self._tempos[name] = Tempo(self._session.name, checkpoint, self._listener, self._session.clock)
+        lane = await self.open_lane(name, self._tempos[name].moved)
         page = self._pages.pop(name, None)
         try:
             if not checkpoint.read_done:
-                checkpoint = await lane.first_read(checkpoint)
-            else:
-                checkpoint = await lane.changes(checkpoint, page)
-            written = await self._session.store.records.parents_written(self._session.name)
-            if ids := await due_again(self._session, checkpoint, written):
-                await lane.again(ids, checkpoint.read_number)
-            await self._read_marked_again(name, lane, checkpoint.read_number)
-            if checkpoint.parents_met != written:
-                met = checkpoint.model_copy(update={"parents_met": written})
-                await self._session.store.checkpoints.put(self._session.name, met)
+                checkpoint = await lane.first_read(checkpoint, through=through)
+            elif page is not None or name not in self.behind or checkpoint.next_link:
+                checkpoint = await lane.changes(checkpoint, page, through=through)
+            more = bool(checkpoint.next_link or not checkpoint.read_done)
+            more |= await self._carry_due(name, lane, checkpoint)
+            more |= await self._carry_marked(name, lane, checkpoint.read_number)
+            (self.behind.add if more else self.behind.discard)(name)
         finally:
             self.counts[name] = self.counts.get(name, Counts()) + lane.counts
             self.notes += lane.notes
@@ -241,11 +275,31 @@ class DataPath:
             self.notes += lane.notes
         return bool(found)
 
-    async def _read_marked_again(self, name: str, lane: Lane | ConnectionLane, read_number: int) -> None:
+    async def _carry_due(self, name: str, lane: Lane | ConnectionLane, checkpoint: Checkpoint) -> bool:
+        """Some of the records that are due though they did not change; whether there are more."""
+        if name not in self._due:
+            written = await self._session.store.records.parents_written(self._session.name)
+            self._due[name] = Due(await due_again(self._session, checkpoint, written), written)
+        due = self._due[name]
+        if some := due.ids[:AGAIN_AT_ONCE]:
+            await lane.again(some, checkpoint.read_number)
+            del due.ids[: len(some)]
+        if due.ids:
+            return True
+        del self._due[name]
+        if checkpoint.parents_met != due.parents_written:
+            met = checkpoint.model_copy(update={"parents_met": due.parents_written})
+            await self._session.store.checkpoints.put(self._session.name, met)
+        return False
+
+    async def _carry_marked(self, name: str, lane: Lane | ConnectionLane, read_number: int) -> bool:
+        """Some of the records that are marked to be read once more; whether there are more."""
         pending, tenant = self._session.store.pending, self._session.name
-        while some := await pending.first(tenant, name, "again", limit=READ_AGAIN_AT_ONCE):
+        some = await pending.first(tenant, name, "again", limit=AGAIN_AT_ONCE)
+        if some:
             await lane.again(some, read_number, mode="changed")
             await pending.done(tenant, name, "again", some)
+        return len(some) == AGAIN_AT_ONCE
 
     async def _checkpoint(self, name: str) -> Checkpoint:
         store, tenant, digest = self._session.store, self._session.name, self._digest(name)

@@ -2,15 +2,15 @@
 
 The first read and a cycle are the same path; they differ in where they start. Pages are gathered into a window, the
 window is planned and loaded, and only when each of its records has an outcome does the checkpoint move behind it
-(invariant 1). While one window is on its way to Marketo the next is being read, so memory holds two, however large
-the table is (invariant 8).
+(invariant 1). A lane that is carried through reads the next window while one is on its way to Marketo, so memory holds
+two, however large the table is (invariant 8); where lanes take turns, a turn ends behind one window.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence, Set
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -98,8 +98,9 @@ class Lane:
     def notes(self) -> list[str]:
         return self._importer.notes
 
-    async def first_read(self, checkpoint: Checkpoint) -> Checkpoint:
-        """Read everything, from the start or from where a run was killed, and end with the link to later changes."""
+    async def first_read(self, checkpoint: Checkpoint, *, through: bool = True) -> Checkpoint:
+        """Read everything, from the start or from where it was left, and end with the link to later changes; without
+        ``through`` only one window of it."""
         if checkpoint.delta_link is None:
             importing = self._may_import and (checkpoint.records_expected or 0) >= WORTHWHILE
             pages = self._session.dynamics.changes(
@@ -109,14 +110,19 @@ class Lane:
                 page_size=PAGE_SIZE,
                 lookup_types=self._observer.lookup_types,
             )
-            checkpoint = await self._drain(pages, checkpoint, importing=importing)
+            checkpoint = await self._drain(pages, checkpoint, importing=importing, through=through)
+            if checkpoint.delta_link is None:
+                return checkpoint
         await self._overlap(checkpoint)
         if checkpoint.read_number > 1:
             await self._delete_vanished(checkpoint.read_number)
         return await self._move(checkpoint.model_copy(update={"read_done": True}))
 
-    async def changes(self, checkpoint: Checkpoint, first: ChangePage | None = None) -> Checkpoint:
-        """Read what changed since the checkpoint; ``first`` is the first page, where it was read already."""
+    async def changes(
+        self, checkpoint: Checkpoint, first: ChangePage | None = None, *, through: bool = True
+    ) -> Checkpoint:
+        """Read what changed since the checkpoint; ``first`` is the first page, where it was read already. Without
+        ``through`` only one page of it, and a small first one before that."""
         pages = self._session.dynamics.changes(
             self._entity,
             self._select,
@@ -125,7 +131,7 @@ class Lane:
             first=first,
             lookup_types=self._observer.lookup_types,
         )
-        return await self._drain(pages, checkpoint, importing=False)
+        return await self._drain(pages, checkpoint, importing=False, through=through, first=first)
 
     async def again(self, ids: Sequence[str], read_number: int, *, mode: Mode = "forced", needed: bool = False) -> int:
         """Read and write these records once more: a retry is due, or an owner or company has arrived. How many of
@@ -140,11 +146,20 @@ class Lane:
         await self._load(window, read_number)
         return len(found)
 
-    async def _drain(self, pages: AsyncIterator[ChangePage], checkpoint: Checkpoint, *, importing: bool) -> Checkpoint:
+    async def _drain(
+        self,
+        pages: AsyncGenerator[ChangePage, None],
+        checkpoint: Checkpoint,
+        *,
+        importing: bool,
+        through: bool,
+        first: ChangePage | None = None,
+    ) -> Checkpoint:
         loading: asyncio.Task[Checkpoint] | None = None
         window, on_its_way = Window(), Window()
+        pages = prefetched(pages) if through else pages
         try:
-            async for page in prefetched(pages):
+            async for page in pages:
                 if checkpoint.read_started_at is None:
                     checkpoint = checkpoint.model_copy(update={"read_started_at": page.server_time})
                 plan = await self._plan(page.records, checkpoint.read_number)
@@ -156,12 +171,15 @@ class Lane:
                         checkpoint = await loading
                     loading = asyncio.create_task(self._load_and_move(window, checkpoint, page))
                     window, on_its_way = Window(), window
+                    if not through and page is not first:
+                        break
             return await loading if loading is not None else checkpoint
         finally:
             if loading is not None and not loading.done():
                 loading.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await loading
+            await pages.aclose()
 
     async def _plan(
         self, rows: list[dict[str, Any]], read_number: int, *, mode: Mode = "changed", needed: bool = False
@@ -257,7 +275,7 @@ class Lane:
         await self._session.store.pending.done(self._session.name, self._entity.logical_name, "delete", ids)
 
 
-async def prefetched(items: AsyncIterator[Item]) -> AsyncIterator[Item]:
+async def prefetched(items: AsyncIterator[Item]) -> AsyncGenerator[Item, None]:
     """The same items, the next one being fetched while the last one is worked on."""
     iterator = aiter(items)
     coming = asyncio.ensure_future(anext(iterator, None))

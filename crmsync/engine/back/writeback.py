@@ -84,13 +84,18 @@ class WriteBack:
         self.counts = BackCounts()
         self.notes: list[str] = []
 
-    async def run(self) -> None:
-        """Work on everything that is due, each record once."""
+    async def run(self, *, after: str = "", most: int | None = None) -> str | None:
+        """Work on what is due, each record once, by id from ``after`` on. Where ``most`` records were looked at and
+        more may be due, the answer is the id to go on from."""
         self._sets = await self._session.store.records.field_sets(self._session.name, self._name)
-        after = ""
+        looked_at = 0
         while waiting := await self._session.store.inbox.due(self._session.name, self._name, after=after, limit=BATCH):
             await self._batch(waiting)
             after = waiting[-1].record_id
+            looked_at += len(waiting)
+            if most is not None and looked_at >= most and len(waiting) == BATCH:
+                return after
+        return None
 
     async def _batch(self, waiting: Sequence[Waiting]) -> None:
         people = await self._people(waiting)
