@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from crmsync.engine.record import sync_record
+from crmsync.engine.sync import cycle
 from tests.engine.both_sides import a_synced, assert_quiet, change_in_dynamics, change_in_marketo, cycle_as, in_dynamics
 from tests.engine.successions import how_many, merge, new, nobody, person_id, qualify, status_of
 from tests.world import World
@@ -152,8 +154,6 @@ async def test_the_contact_may_be_read_before_the_lead(connected: World) -> None
         connected, "contact", emailaddress1="before@example.com", **{"originatingleadid@odata.bind": f"/leads({lead})"}
     )
     async with connected.session() as session:
-        from crmsync.engine.record import sync_record
-
         await sync_record(session, f"contact:{contact}")
 
     await connected.cycle()
@@ -359,8 +359,6 @@ async def test_a_run_that_is_killed_between_marketo_and_the_ledger_is_taken_up(
 
 async def killed_after_marketo(world: World) -> None:
     """A cycle whose process ends when the person's key was changed, or the two were merged, and nothing was noted."""
-    from crmsync.engine.sync import cycle
-
     async with world.session() as session:
         marketo = session.marketo
         session.marketo = Ending(marketo)  # type: ignore[assignment]
