@@ -156,8 +156,9 @@ async def test_the_contact_may_be_read_before_the_lead(connected: World) -> None
     async with connected.session() as session:
         await sync_record(session, f"contact:{contact}")
 
-    await connected.cycle()
+    report = await connected.cycle()
 
+    assert report.entities["lead"].created == 0, "not even for a moment"
     assert await nobody(connected, lead)
     assert await how_many(connected, "before@example.com") == 1
     await assert_quiet(connected)
