@@ -19,6 +19,7 @@ from crmsync.engine.back.streams import Glimpse
 from crmsync.engine.chosen import chosen_fields, due_again, left_out, selection_digest
 from crmsync.engine.connections import ConnectionLane
 from crmsync.engine.destination import ROLE
+from crmsync.engine.handover import Handover
 from crmsync.engine.lane import Lane
 from crmsync.engine.links import Links
 from crmsync.engine.look import look_again
@@ -27,6 +28,7 @@ from crmsync.engine.roles import Roles
 from crmsync.engine.session import Session
 from crmsync.engine.settle import settle_all
 from crmsync.engine.setup import keep_snapshot, park_vanished
+from crmsync.engine.succession import PEOPLE, Succession
 from crmsync.engine.tempo import Tempo
 from crmsync.errors import (
     ChangeTrackingExpired,
@@ -157,6 +159,8 @@ class DataPath:
             if name not in OPTIONAL:
                 raise
             self._leave_out(name, error)
+        if name in PEOPLE and name == [one for one in self.entities if one in PEOPLE][-1]:
+            await self._hand_over()
 
     async def look_again(self) -> None:
         """Between two rounds of turns: see what changed meanwhile, on both sides."""
@@ -167,6 +171,7 @@ class DataPath:
     async def finish(self) -> None:
         """After the entities: opportunity roles, then deletions in the opposite order of creation. An entity's wait
         until nothing that depends on it is behind, because more deletions may be among that."""
+        await self._hand_over()
         pending = await self._session.store.pending.counts(self._session.name)
         failed = await self._session.store.errors.retries(self._session.name)
         if ("opportunity", "roles") in pending or ROLE in failed:
@@ -180,6 +185,26 @@ class DataPath:
             self.counts[parent] = self.counts.get(parent, Counts()) + lane.counts
         self._parents.clear()
         self.notes += [note for note in self._links.notes if note not in self.notes]
+
+    async def _hand_over(self) -> None:
+        """After leads and contacts: people whose record goes on as another, or was merged into it."""
+        pending = await self._session.store.pending.counts(self._session.name)
+        if not any((name, "heir") in pending for name in PEOPLE):
+            return
+        lanes: dict[str, Lane] = {}
+
+        async def lane(name: str) -> tuple[Lane, int]:
+            if name not in lanes:
+                opened = await self.open_lane(name)
+                assert isinstance(opened, Lane)
+                lanes[name] = opened
+            return lanes[name], (await self._checkpoint(name)).read_number
+
+        try:
+            await Handover(self._session, self.shape, self.entities, lane).run()
+        finally:
+            for name, used in lanes.items():
+                self.counts[name] = self.counts.get(name, Counts()) + used.counts
 
     async def _carry_roles(self) -> None:
         roles = Roles(self._session, self._links)
@@ -227,7 +252,13 @@ class DataPath:
         if name == "connection":
             return ConnectionLane(self._session, entity, self._selection, moved=moved)
         lane = Lane(
-            self._session, entity, self._selection, key_is_fresh=self._key_is_fresh, links=self._links, moved=moved
+            self._session,
+            entity,
+            self._selection,
+            key_is_fresh=self._key_is_fresh,
+            links=self._links,
+            succession=Succession(self._session, self.entities),
+            moved=moved,
         )
         await lane.open()
         return lane

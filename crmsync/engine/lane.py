@@ -25,6 +25,7 @@ from crmsync.engine.participants import Observer, observer
 from crmsync.engine.plan import Change, Mode, Plan, planner_of
 from crmsync.engine.report import Counts
 from crmsync.engine.session import Session
+from crmsync.engine.succession import Succession
 from crmsync.fields.model import Selection
 from crmsync.state.checkpoints import Checkpoint
 from crmsync.state.records import Outcome
@@ -72,6 +73,7 @@ class Lane:
         *,
         key_is_fresh: bool,
         links: Links,
+        succession: Succession,
         moved: Callable[[Checkpoint], Awaitable[None]],
     ) -> None:
         self._session = session
@@ -80,6 +82,7 @@ class Lane:
         self._names = selection.field_names(entity.logical_name)
         self._planner = planner_of(session, entity, selection, links)
         self._observer: Observer = observer(session, entity)
+        self._succession = succession
         self._where = destination(entity.logical_name, session.marketo)
         self._may_import = key_is_fresh and self._where.target == "person"
         self._moved = moved
@@ -133,14 +136,25 @@ class Lane:
         )
         return await self._drain(pages, checkpoint, importing=False, through=through, first=first)
 
-    async def again(self, ids: Sequence[str], read_number: int, *, mode: Mode = "forced", needed: bool = False) -> int:
+    async def again(
+        self,
+        ids: Sequence[str],
+        read_number: int,
+        *,
+        mode: Mode = "forced",
+        needed: bool = False,
+        settled: bool = False,
+    ) -> int:
         """Read and write these records once more: a retry is due, or an owner or company has arrived. How many of
-        them Dynamics has."""
+        them Dynamics has. ``settled`` says that nobody is left who continues another."""
+        if not ids:
+            return 0
         rows = await self._session.dynamics.read_by_ids(
             self._entity, self._select, ids, lookup_types=self._observer.lookup_types
         )
         window = Window()
-        self._add(window, await self._plan(rows, read_number, mode=mode, needed=needed), importing=False)
+        plan = await self._plan(rows, read_number, mode=mode, needed=needed, settled=settled)
+        self._add(window, plan, importing=False)
         found = {row[self._entity.primary_id].lower() for row in rows}
         window.deleted = [one for one in ids if one not in found]
         await self._load(window, read_number)
@@ -181,9 +195,21 @@ class Lane:
                     await loading
             await pages.aclose()
 
+    async def left_out(self, number: int) -> None:
+        """So many were read of which nothing is to be written."""
+        await self._loader.land([], [], Counts(read=number, filtered=number))
+
     async def _plan(
-        self, rows: list[dict[str, Any]], read_number: int, *, mode: Mode = "changed", needed: bool = False
+        self,
+        rows: list[dict[str, Any]],
+        read_number: int,
+        *,
+        mode: Mode = "changed",
+        needed: bool = False,
+        settled: bool = False,
     ) -> Plan:
+        if not settled and (aside := await self._succession.put_aside(self._entity, rows, read_number)):
+            rows = [row for row in rows if row[self._entity.primary_id].lower() not in aside]
         plan = await self._planner.plan(rows, read_number, mode=mode, needed=needed)
         await self._observer.met(rows, plan, read_number)
         return plan

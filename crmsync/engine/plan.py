@@ -36,6 +36,7 @@ Mode = Literal["changed", "forced", "whole"]
 """What is written of records that are read: what ``changed``; ``forced``, also a record that did not change (a link or
 a retry is due); ``whole``, every field of it, whatever was agreed on, and the record itself where Marketo lost it."""
 
+TOMBSTONES = ("gone", "merged", "converted")
 _TRUE = fingerprints([True])
 
 
@@ -43,7 +44,7 @@ _TRUE = fingerprints([True])
 class Change:
     """One record to be written, and what to remember when it has been. ``is_new``: the store never heard of it;
     ``arrives``: what waits for it to be in Marketo, and in step, is due once it is; ``parent_id`` is a role's
-    opportunity.
+    opportunity, or what the ledger says of a person.
 
     ``only``: the fields that are sent of a person that Marketo has; None sends all, and creates who is not there.
     ``withheld``: opt-outs that the person may have made while nothing was known of it; they are to be looked at.
@@ -152,8 +153,8 @@ class Planner:
         converted: dict[str, dict[str, Any]] = {}
         for record_id, row in by_id.items():
             before = known.get(record_id)
-            if before is not None and before.status in ("gone", "merged"):
-                if before.status == "merged" or not self._recreate:
+            if before is not None and before.status in TOMBSTONES:
+                if before.status != "gone" or not self._recreate:
                     plan.filtered += 1
                     plan.seen.append(record_id)
                     continue
@@ -187,6 +188,7 @@ class Planner:
                 if before.in_marketo and before.fingerprints is None:
                     change.withheld = withheld
                 change.in_marketo, change.marketo_id = before.in_marketo, before.marketo_id
+                change.parent_id = before.parent_id
                 change.arrives = not before.in_marketo or before.status != "synced"
                 change.only = None if mode == "whole" else self._only(before, marks)
             plan.changes.append(change)
@@ -289,6 +291,7 @@ class Planner:
             waiting_owner=None,
             waiting_company=None,
             read_number=read_number,
+            parent_id=before.parent_id if before else None,
         )
 
     async def _link(self, changes: Sequence[Change]) -> None:

@@ -13,10 +13,11 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from crmsync.state.sql import among, upsert
-from crmsync.state.tables import participants, pending
+from crmsync.state.tables import participants, pending, records
 
-Kind = Literal["again", "delete", "roles"]
-"""``again``: read and write once more; ``delete``: gone from Dynamics; ``roles``: an opportunity's roles are due."""
+Kind = Literal["again", "delete", "roles", "heir"]
+"""``again``: read and write once more; ``delete``: gone from Dynamics; ``roles``: an opportunity's roles are due;
+``heir``: a lead or contact of which one continues as the other, or was merged into it."""
 
 PEOPLE = ("lead", "contact")
 
@@ -73,10 +74,14 @@ async def mark_arrivals(connection: AsyncConnection, tenant: str, entity: str, i
     """People or opportunities are in Marketo now: the roles that waited for them are due."""
     if entity != "opportunity" and entity not in PEOPLE:
         return
-    column = participants.c.person_id if entity in PEOPLE else participants.c.opportunity_id
-    query = sa.select(participants.c.opportunity_id.distinct()).where(
-        participants.c.tenant == tenant, among(connection, column, ids)
-    )
+    if entity in PEOPLE:
+        came = sa.select(records.c.record_id).where(
+            records.c.tenant == tenant, among(connection, records.c.parent_id, ids), records.c.entity.in_(PEOPLE)
+        )  # who goes on as one of these
+        whose = sa.or_(among(connection, participants.c.person_id, ids), participants.c.person_id.in_(came))
+    else:
+        whose = among(connection, participants.c.opportunity_id, ids)
+    query = sa.select(participants.c.opportunity_id.distinct()).where(participants.c.tenant == tenant, whose)
     await mark(connection, tenant, "opportunity", "roles", await connection.scalars(query))
 
 

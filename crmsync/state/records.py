@@ -22,11 +22,11 @@ from crmsync.state.sql import among, among_numbers, now, upsert
 from crmsync.state.syncerrors import TO_DYNAMICS, TO_MARKETO, SyncError, forget_errors, keep_errors
 from crmsync.state.tables import counters, field_sets, in_flight, records
 
-RecordStatus = Literal["synced", "filtered", "failed", "deleted", "unknown", "unneeded", "gone", "merged"]
+RecordStatus = Literal["synced", "filtered", "failed", "deleted", "unknown", "unneeded", "gone", "merged", "converted"]
 """``unneeded``: an account that no synced person belongs to, where the tenant wants only the others. ``deleted``: from
-Dynamics. Tombstones: ``gone``, the person was deleted in Marketo; ``merged``, it was merged there into that of another
-record."""
-DEAD = ("deleted", "gone", "merged")
+Dynamics. Tombstones: ``gone``, the person was deleted in Marketo; ``merged``, it is one with that of another record, by
+a merge on either side; ``converted``, the lead became a contact. ``parent_id`` of the last two is that other record."""
+DEAD = ("deleted", "gone", "merged", "converted")
 
 FlightKind = Literal["sync", "import", "delete", "back"]
 """``back``: to Dynamics; the others to Marketo."""
@@ -51,7 +51,8 @@ class Known(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of one record that was handled: a row of the ledger. ``parent_id``: the opportunity of a role."""
+    """What became of one record that was handled: a row of the ledger. ``parent_id``: the opportunity of a role; the
+    record that a lead or contact was merged into, or that a lead was converted to."""
 
     record_id: str
     status: RecordStatus
@@ -307,7 +308,7 @@ class RecordStore:
                 .where(
                     _of(records, tenant, entity),
                     among(connection, records.c.record_id, ids),
-                    records.c.status.not_in(["deleted", "merged"]),
+                    records.c.status.not_in(["deleted", "merged", "converted"]),
                 )
                 .values(status=status, in_marketo=False, waiting_owner=None, waiting_company=None)
             )
