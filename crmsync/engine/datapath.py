@@ -131,10 +131,11 @@ class DataPath:
         """Whether a run was killed after it had read everything, before what is left for its end was done."""
         return bool(await self._session.store.pending.counts(self._session.name))
 
-    async def collect(self) -> None:
-        """Before the entities: what happened in Marketo, and new records in Dynamics for whom it wants there."""
+    async def collect(self, *, most: int | None = None) -> None:
+        """Before the entities: what happened in Marketo, and new records in Dynamics for whom it wants there; with
+        ``most`` only for about so many of each entity."""
         before = {name: counts.created for name, counts in self.from_marketo.counts.items()}
-        await self.from_marketo.collect(*self.shape)
+        await self.from_marketo.collect(*self.shape, most=most)
         for name, counts in self.from_marketo.counts.items():
             if counts.created > before.get(name, 0):
                 self._pages.pop(name, None)  # read before the new records were made
