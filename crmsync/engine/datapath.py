@@ -133,11 +133,13 @@ class DataPath:
         """Whether a run was killed after it had read everything, before what is left for its end was done."""
         return bool(await self._session.store.pending.counts(self._session.name))
 
-    async def collect(self) -> None:
-        """Before the entities: what happened in Marketo, and new records in Dynamics for whom it wants there."""
-        await self.from_marketo.collect(*self.shape)
+    async def collect(self, *, most: int | None = None) -> None:
+        """Before the entities: what happened in Marketo, and new records in Dynamics for whom it wants there; with
+        ``most`` only for about so many of each entity."""
+        before = {name: counts.created for name, counts in self.from_marketo.counts.items()}
+        await self.from_marketo.collect(*self.shape, most=most)
         for name, counts in self.from_marketo.counts.items():
-            if counts.created:
+            if counts.created > before.get(name, 0):
                 self._pages.pop(name, None)  # read before the new records were made
 
     async def carry(self, name: str) -> None:
@@ -363,6 +365,7 @@ class DataPath:
         mapped = {mapping.attribute for mapping in self._selection.mappings.get(name, ()) if mapping.attribute}
         gone = mapped - entity.attributes.keys()
         self._selection = self._selection.without(name, gone)
+        self._tempos.pop(name, None)
         parked = await park_vanished(self._session)
         await self._session.store.schemas.keep_selection(self._session.name, self._selection.model_dump_json())
         for field in parked:

@@ -23,7 +23,7 @@ async def take_turns(path: DataPath) -> None:
     """Go round until every lane is at its end."""
     while True:
         behind = [name for name in path.entities if name in path.behind]
-        await path.collect()
+        await path.collect(most=PAGE_SIZE)
         for name in path.entities:
             if name not in behind:
                 await path.turn(name)
@@ -32,6 +32,6 @@ async def take_turns(path: DataPath) -> None:
         with patiently():
             for name in behind:
                 await path.turn(name)
-        if not (behind or path.behind or path.from_marketo.behind):
+        if not (behind or path.behind or path.from_marketo.is_behind):
             return
         await path.look_again()

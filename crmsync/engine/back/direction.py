@@ -28,12 +28,13 @@ log = logging.getLogger("crmsync.engine")
 
 class FromMarketo:
     """Both stages; ``counts`` and ``notes`` grow as they work. ``selection`` may have lost fields between them.
-    ``seen`` is what a glimpse found already; ``behind`` are entities of which changes wait that were not looked at."""
+    ``seen`` is what a glimpse found already."""
 
     def __init__(self, session: Session, seen: Glimpse | None = None) -> None:
         self._session = session
         self.seen = seen
-        self.behind: dict[str, str] = {}
+        self._more_to_create = False
+        self._go_on_after: dict[str, str] = {}
         self.counts: dict[str, BackCounts] = {}
         self.notes: list[str] = []
 
@@ -42,8 +43,14 @@ class FromMarketo:
         if self._session.tenant.to_dynamics:
             await self._allowed(Collector(self._session, person_fields(schema, selection)).start)
 
-    async def collect(self, schema: DynamicsSchema, selection: Selection) -> None:
-        """Before the entities: read Marketo, create who is to be created."""
+    @property
+    def is_behind(self) -> bool:
+        """Whether more waits than was worked on, because there was so much."""
+        return self._more_to_create or bool(self._go_on_after)
+
+    async def collect(self, schema: DynamicsSchema, selection: Selection, *, most: int | None = None) -> None:
+        """Before the entities: read Marketo, create who is to be created; of each entity about so many, the next ones
+        next time."""
         if not self._session.tenant.to_dynamics:
             return
         fields = person_fields(schema, selection)
@@ -52,10 +59,11 @@ class FromMarketo:
             await self._allowed(collector.run)
         finally:
             self._note(collector.notes)
+        self._more_to_create = False
         for name, mine in fields.items():
             number = await self._session.store.records.field_set(self._session.name, name, mine.names)
             creator = Creator(self._session, mine, number)
-            await creator.run()
+            self._more_to_create |= await creator.run(most=most)
             self._count(name, creator.counts)
 
     async def write_back(self, schema: DynamicsSchema, selection: Selection, *, most: int | None = None) -> None:
@@ -67,9 +75,9 @@ class FromMarketo:
             loader = Loader(self._session, name, destination(name, self._session.marketo), number)
             work = WriteBack(self._session, mine, selection.select(mine.entity), loader, number)
             try:
-                after = await work.run(after=self.behind.pop(name, ""), most=most)
+                after = await work.run(after=self._go_on_after.pop(name, ""), most=most)
                 if after is not None:
-                    self.behind[name] = after
+                    self._go_on_after[name] = after
             finally:
                 self._count(name, work.counts)
                 self._note(work.notes)
