@@ -93,7 +93,8 @@ cycles = st.builds(Cycle, st.none() | deaths() | troubles())
 def tussles(draw: st.DrawFn) -> list[Step]:
     """One field is edited before and after a cycle that may die."""
     number, name = draw(who), draw(st.sampled_from(["title", "title", "optout"]))
-    return [draw(edits(number, name)), draw(cycles), draw(edits(number, name))]
+    between = st.builds(Cycle, deaths()) | st.builds(Cycle, deaths()) | cycles
+    return [draw(edits(number, name)), draw(between), draw(edits(number, name))]
 
 
 creates = st.builds(
@@ -103,6 +104,7 @@ others: list[st.SearchStrategy[Step]] = [
     st.builds(Delete, who, sides),
     st.builds(MergeInMarketo, who, who),
     st.builds(Block, who, st.booleans()),
+    st.builds(Block, who, st.just(True)),
     st.builds(Owner, who, few),
     st.builds(Parent, who, few) | st.builds(NewAccount),
     st.builds(Join, text, st.booleans()),
@@ -112,8 +114,9 @@ if QUALIFY:
     others.append(st.builds(Qualify, who, st.booleans()))
 if MERGE_IN_DYNAMICS:
     others.append(st.builds(MergeInDynamics, who, who))
-singly = st.one_of(edits(), cycles, edits(), cycles, *others, creates).map(lambda step: [step])
-groups = st.lists(st.one_of(singly, singly, tussles()), max_size=5)
+singly: list[st.SearchStrategy[Step]] = [*others, edits(), edits(), edits(), creates, cycles, cycles, cycles]
+weighted = [*[one.map(lambda step: [step]) for one in singly], *[tussles()] * 7]
+groups = st.lists(st.integers(0, len(weighted) - 1).flatmap(lambda number: weighted[number]), min_size=1, max_size=5)
 first = st.lists(creates, min_size=1, max_size=2)
 examples = st.builds(lambda made, then: [*made, Cycle(), *chain.from_iterable(then)], first, groups)
 """One or two records that are in step, mostly, and what happens then."""
