@@ -190,7 +190,8 @@ class Rig:
             report, before = await self.cycle(), after
             after = await self.traces()
             if after == before:
-                told = report.total.written + sum(one.written for one in report.to_dynamics.values())
+                told = report.total.created + report.total.updated
+                told += sum(one.written for one in report.to_dynamics.values())
                 assert told == 0, f"the report tells of {told} writes that nobody saw"
                 return number
         raise AssertionError(f"{at_most} cycles, and the last one still writes")
@@ -241,6 +242,15 @@ class Rig:
             "errors": errors if len(errors) > self.errors_before else [],
         }
         return {name: rows for name, rows in found.items() if rows}
+
+    async def recovered(self) -> bool:
+        """Whether another example can start here, though the last one failed."""
+        try:
+            await self.restart()
+            await self.until_quiet()
+        except (AssertionError, CrmsyncError):
+            return False
+        return not await self.left_over()
 
     # Both sides
 
