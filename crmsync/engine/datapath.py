@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
 
 from crmsync.dynamics.schema import DynamicsSchema, Entity
 from crmsync.dynamics.tracking import ChangePage
 from crmsync.engine.back.direction import FromMarketo
 from crmsync.engine.back.streams import Glimpse
-from crmsync.engine.chosen import chosen_fields, due_again, left_out, selection_digest
+from crmsync.engine.chosen import carried, chosen_fields, due_again, left_out, selection_digest
 from crmsync.engine.connections import ConnectionLane
 from crmsync.engine.destination import ROLE
 from crmsync.engine.lane import Lane
@@ -33,10 +34,12 @@ from crmsync.errors import (
     EntityMissing,
     FeatureMissing,
     PermissionMissing,
+    RecordRefused,
+    RequestRefused,
 )
 from crmsync.fields.model import Selection
 from crmsync.state.checkpoints import Checkpoint
-from crmsync.tenants import ENTITIES, OPTIONAL, EntityName
+from crmsync.tenants import ENTITIES, is_optional
 
 log = logging.getLogger("crmsync.engine")
 
@@ -48,6 +51,12 @@ READ_AGAIN_AT_ONCE = 1000
 
 LEAVE_OUT = (ChangeTrackingOff, EntityMissing, FeatureMissing, PermissionMissing)
 """Why an entity that the rest does without is left out of a run; the next run tries again."""
+
+LEAVE_OUT_CUSTOM = (*LEAVE_OUT, RecordRefused, RequestRefused)
+"""The same for custom ones, of which anything may be refused: the custom object may be gone."""
+
+OWN_LANE_SECONDS = 60.0
+"""How long a cycle reads on at a custom entity's first read: so much later come the others' changes, at most."""
 
 
 class DataPath:
@@ -73,6 +82,7 @@ class DataPath:
         self.counts: dict[str, Counts] = {}
         self.notes: list[str] = []
         self.left_out = left_out(session.tenant, schema, selection)
+        self.in_slices = False
         self.from_marketo = FromMarketo(session, seen)
         self._parents: dict[str, Lane | ConnectionLane] = {}
         self._links = Links(session, bring=self._bring)
@@ -98,9 +108,10 @@ class DataPath:
         return cls(session, schema, selection, key_is_fresh=fresh, listener=listener, pages=pages, seen=seen)
 
     @property
-    def entities(self) -> list[EntityName]:
+    def entities(self) -> list[str]:
         """The entities that are carried, in order."""
-        return [name for name in ENTITIES if name not in self.left_out]
+        names = carried(self._session.tenant, self._schema, self._selection)
+        return [name for name in names if name not in self.left_out]
 
     async def needs_first_read(self, name: str) -> bool:
         """Whether this entity was never read to the end with the fields that are selected now."""
@@ -127,10 +138,8 @@ class DataPath:
             return
         try:
             await self._carry_with_patience(name)
-        except LEAVE_OUT as error:
-            if name not in OPTIONAL:
-                raise
-            self._leave_out(name, error)
+        except LEAVE_OUT_CUSTOM as error:
+            self._leave_out_or_raise(name, error)
 
     async def finish(self) -> None:
         """After all entities were carried: opportunity roles, then deletions in the opposite order of creation."""
@@ -162,12 +171,15 @@ class DataPath:
         try:
             while ids := await store.pending.first(tenant, name, "delete", limit=REMOVED_AT_ONCE):
                 await lane.remove(ids, checkpoint.read_number)
-        except LEAVE_OUT as error:
-            if name not in OPTIONAL:
-                raise
-            self._leave_out(name, error)
+        except LEAVE_OUT_CUSTOM as error:
+            self._leave_out_or_raise(name, error)
         finally:
             self.counts[name] = self.counts.get(name, Counts()) + lane.counts
+
+    def _leave_out_or_raise(self, name: str, error: CrmsyncError) -> None:
+        if not is_optional(name) or (name in ENTITIES and not isinstance(error, LEAVE_OUT)):
+            raise error
+        self._leave_out(name, error)
 
     def _leave_out(self, name: str, error: CrmsyncError) -> None:
         self.left_out[name] = error.message
@@ -213,7 +225,7 @@ class DataPath:
         page = self._pages.pop(name, None)
         try:
             if not checkpoint.read_done:
-                checkpoint = await lane.first_read(checkpoint)
+                checkpoint = await self._first_read(lane, checkpoint)
             else:
                 checkpoint = await lane.changes(checkpoint, page)
             written = await self._session.store.records.parents_written(self._session.name)
@@ -226,6 +238,19 @@ class DataPath:
         finally:
             self.counts[name] = self.counts.get(name, Counts()) + lane.counts
             self.notes += lane.notes
+
+    async def _first_read(self, lane: Lane | ConnectionLane, checkpoint: Checkpoint) -> Checkpoint:
+        """The first read; in a cycle a custom entity's goes on by slices, so that the others need not wait for it."""
+        if isinstance(lane, ConnectionLane) or not self.in_slices or checkpoint.entity in ENTITIES:
+            return await lane.first_read(checkpoint)
+        until = self._session.clock() + timedelta(seconds=OWN_LANE_SECONDS)
+        checkpoint = await lane.first_read(checkpoint, lambda: self._session.clock() >= until)
+        if not checkpoint.read_done:
+            of = f" of {checkpoint.records_expected:,}" if checkpoint.records_expected else ""
+            self.notes.append(
+                f"{checkpoint.entity}: its first read goes on in the next cycle; {checkpoint.records_read:,}{of} so far"
+            )
+        return checkpoint
 
     async def carry_record(self, name: str, record_id: str) -> bool:
         """Carry one record as it is now, after its owner and company where Marketo lacks them; whether Dynamics has it.

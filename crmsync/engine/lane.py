@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence, Set
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from crmsync.dynamics.schema import Entity
 from crmsync.dynamics.tracking import ChangePage
-from crmsync.engine.destination import destination
+from crmsync.engine.custom.below import Below
+from crmsync.engine.custom.planner import planner_for
+from crmsync.engine.destination import destination_in
 from crmsync.engine.imports import WORTHWHILE, Importer, ImportFile, fits_a_file
 from crmsync.engine.links import Links
 from crmsync.engine.load import Loader
 from crmsync.engine.participants import Observer, observer
-from crmsync.engine.plan import Change, Mode, Plan, planner_of
+from crmsync.engine.plan import Change, Mode, Plan
 from crmsync.engine.report import Counts
 from crmsync.engine.session import Session
 from crmsync.fields.model import Selection
@@ -78,9 +80,11 @@ class Lane:
         self._entity = entity
         self._select = selection.select(entity)
         self._names = selection.field_names(entity.logical_name)
-        self._planner = planner_of(session, entity, selection, links)
+        self._planner = planner_for(session, entity, selection, links)
         self._observer: Observer = observer(session, entity)
-        self._where = destination(entity.logical_name, session.marketo)
+        self._below = Below(session, entity, selection)
+        self._lookup_types = self._observer.lookup_types or entity.logical_name in selection.custom_objects
+        self._where = destination_in(selection, entity.logical_name, session.marketo)
         self._may_import = key_is_fresh and self._where.target == "person"
         self._moved = moved
 
@@ -98,8 +102,9 @@ class Lane:
     def notes(self) -> list[str]:
         return self._importer.notes
 
-    async def first_read(self, checkpoint: Checkpoint) -> Checkpoint:
-        """Read everything, from the start or from where a run was killed, and end with the link to later changes."""
+    async def first_read(self, checkpoint: Checkpoint, pause: Callable[[], bool] | None = None) -> Checkpoint:
+        """Read everything, from the start or from where it was left, and end with the link to later changes; or leave
+        it behind a page, when it is time to ``pause``."""
         if checkpoint.delta_link is None:
             importing = self._may_import and (checkpoint.records_expected or 0) >= WORTHWHILE
             pages = self._session.dynamics.changes(
@@ -107,9 +112,11 @@ class Lane:
                 self._select,
                 link=checkpoint.next_link,
                 page_size=PAGE_SIZE,
-                lookup_types=self._observer.lookup_types,
+                lookup_types=self._lookup_types,
             )
-            checkpoint = await self._drain(pages, checkpoint, importing=importing)
+            checkpoint = await self._drain(pages, checkpoint, importing=importing, pause=pause)
+            if pause is not None and checkpoint.next_link is not None:
+                return checkpoint
         await self._overlap(checkpoint)
         if checkpoint.read_number > 1:
             await self._delete_vanished(checkpoint.read_number)
@@ -123,7 +130,7 @@ class Lane:
             link=checkpoint.next_link or checkpoint.delta_link,
             page_size=PAGE_SIZE,
             first=first,
-            lookup_types=self._observer.lookup_types,
+            lookup_types=self._lookup_types,
         )
         return await self._drain(pages, checkpoint, importing=False)
 
@@ -131,7 +138,7 @@ class Lane:
         """Read and write these records once more: a retry is due, or an owner or company has arrived. How many of
         them Dynamics has."""
         rows = await self._session.dynamics.read_by_ids(
-            self._entity, self._select, ids, lookup_types=self._observer.lookup_types
+            self._entity, self._select, ids, lookup_types=self._lookup_types
         )
         window = Window()
         self._add(window, await self._plan(rows, read_number, mode=mode, needed=needed), importing=False)
@@ -140,22 +147,32 @@ class Lane:
         await self._load(window, read_number)
         return len(found)
 
-    async def _drain(self, pages: AsyncIterator[ChangePage], checkpoint: Checkpoint, *, importing: bool) -> Checkpoint:
+    async def _drain(
+        self,
+        pages: AsyncIterator[ChangePage],
+        checkpoint: Checkpoint,
+        *,
+        importing: bool,
+        pause: Callable[[], bool] | None = None,
+    ) -> Checkpoint:
         loading: asyncio.Task[Checkpoint] | None = None
         window, on_its_way = Window(), Window()
         try:
-            async for page in prefetched(pages):
-                if checkpoint.read_started_at is None:
-                    checkpoint = checkpoint.model_copy(update={"read_started_at": page.server_time})
-                plan = await self._plan(page.records, checkpoint.read_number)
-                window.records += len(page.records)
-                window.deleted += page.deleted
-                self._add(window, plan, importing=importing, earlier=on_its_way.filed)
-                if window.full or page.next_link is None:
-                    if loading is not None:
-                        checkpoint = await loading
-                    loading = asyncio.create_task(self._load_and_move(window, checkpoint, page))
-                    window, on_its_way = Window(), window
+            async with contextlib.aclosing(prefetched(pages)) as ahead:
+                async for page in ahead:
+                    if checkpoint.read_started_at is None:
+                        checkpoint = checkpoint.model_copy(update={"read_started_at": page.server_time})
+                    plan = await self._plan(page.records, checkpoint.read_number)
+                    window.records += len(page.records)
+                    window.deleted += page.deleted
+                    self._add(window, plan, importing=importing, earlier=on_its_way.filed)
+                    if window.full or page.next_link is None:
+                        if loading is not None:
+                            checkpoint = await loading
+                        loading = asyncio.create_task(self._load_and_move(window, checkpoint, page))
+                        window, on_its_way = Window(), window
+                        if pause is not None and pause():
+                            break
             return await loading if loading is not None else checkpoint
         finally:
             if loading is not None and not loading.done():
@@ -168,6 +185,7 @@ class Lane:
     ) -> Plan:
         plan = await self._planner.plan(rows, read_number, mode=mode, needed=needed)
         await self._observer.met(rows, plan, read_number)
+        await self._below.met(rows, plan)
         return plan
 
     def _add(self, window: Window, plan: Plan, *, importing: bool, earlier: Set[str] = frozenset()) -> None:
@@ -229,7 +247,7 @@ class Lane:
             self._select,
             filter=f"modifiedon ge {since:%Y-%m-%dT%H:%M:%SZ}",
             page_size=PAGE_SIZE,
-            lookup_types=self._observer.lookup_types,
+            lookup_types=self._lookup_types,
         )
         async for page in rows:
             window = Window()
@@ -257,7 +275,7 @@ class Lane:
         await self._session.store.pending.done(self._session.name, self._entity.logical_name, "delete", ids)
 
 
-async def prefetched(items: AsyncIterator[Item]) -> AsyncIterator[Item]:
+async def prefetched(items: AsyncIterator[Item]) -> AsyncGenerator[Item, None]:
     """The same items, the next one being fetched while the last one is worked on."""
     iterator = aiter(items)
     coming = asyncio.ensure_future(anext(iterator, None))

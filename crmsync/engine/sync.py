@@ -31,6 +31,7 @@ from crmsync.errors import (
 )
 from crmsync.state.lifecycle import TenantState
 from crmsync.state.tenantstore import TenantRow
+from crmsync.tenants import ENTITIES
 
 log = logging.getLogger("crmsync.engine")
 
@@ -62,7 +63,9 @@ async def first_sync(session: Session, progress: ProgressListener | None = None)
             raise _not_enabled(session, row)
         async with stopping(session):
             path = await DataPath.open(session, progress)
-            waiting = [name for name in path.entities if await path.needs_first_read(name)]
+            # What is enabled while cycles go on is read by these.
+            names = [name for name in path.entities if name in ENTITIES or row.state == TenantState.FIRST_SYNC]
+            waiting = [name for name in names if await path.needs_first_read(name)]
             if waiting or await path.is_unfinished():
                 report = await carry_all(session, "first sync", path, waiting)
             else:
@@ -106,6 +109,7 @@ async def carry_what_changed(session: Session, found: Look, progress: ProgressLi
     if found.is_idle:
         return await _idle(session, found)
     path = await DataPath.open(session, progress, found.pages, found.seen)
+    path.in_slices = True
     return await carry_all(session, "cycle", path, path.entities)
 
 

@@ -6,14 +6,15 @@ whose surroundings changed is read once more. A mark goes only after what it sta
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from crmsync.state.sql import among, upsert
-from crmsync.state.tables import participants, pending
+from crmsync.state.tables import participants, pending, records
 
 Kind = Literal["again", "delete", "roles"]
 """``again``: read and write once more; ``delete``: gone from Dynamics; ``roles``: an opportunity's roles are due."""
@@ -69,8 +70,11 @@ async def mark(connection: AsyncConnection, tenant: str, entity: str, kind: Kind
     await upsert(connection, pending, rows)
 
 
-async def mark_arrivals(connection: AsyncConnection, tenant: str, entity: str, ids: Iterable[str]) -> None:
-    """People or opportunities are in Marketo now: the roles that waited for them are due."""
+async def mark_arrivals(connection: AsyncConnection, tenant: str, entity: str, ids: Sequence[str]) -> None:
+    """These are in Marketo now: the roles that waited for people or opportunities are due, and the records of custom
+    entities that waited for a person or a company."""
+    if entity in PEOPLE or entity == "account":
+        await _mark_waiting(connection, tenant, ids)
     if entity != "opportunity" and entity not in PEOPLE:
         return
     column = participants.c.person_id if entity in PEOPLE else participants.c.opportunity_id
@@ -78,6 +82,17 @@ async def mark_arrivals(connection: AsyncConnection, tenant: str, entity: str, i
         participants.c.tenant == tenant, among(connection, column, ids)
     )
     await mark(connection, tenant, "opportunity", "roles", await connection.scalars(query))
+
+
+async def _mark_waiting(connection: AsyncConnection, tenant: str, ids: Iterable[str]) -> None:
+    query = sa.select(records.c.entity, records.c.record_id).where(
+        records.c.tenant == tenant, among(connection, records.c.waiting_parent, ids)
+    )
+    waiting: dict[str, list[str]] = defaultdict(list)
+    for entity, record_id in await connection.execute(query):
+        waiting[entity].append(record_id)
+    for entity, found in waiting.items():
+        await mark(connection, tenant, entity, "again", found)
 
 
 def _of(tenant: str, entity: str, kind: Kind) -> sa.ColumnElement[bool]:

@@ -22,10 +22,10 @@ from crmsync.state.sql import among, among_numbers, now, upsert
 from crmsync.state.syncerrors import TO_DYNAMICS, TO_MARKETO, SyncError, forget_errors, keep_errors
 from crmsync.state.tables import counters, field_sets, in_flight, records
 
-RecordStatus = Literal["synced", "filtered", "failed", "deleted", "unknown", "unneeded", "gone", "merged"]
-"""``unneeded``: an account that no synced person belongs to, where the tenant wants only the others. ``deleted``: from
-Dynamics. Tombstones: ``gone``, the person was deleted in Marketo; ``merged``, it was merged there into that of another
-record."""
+RecordStatus = Literal["synced", "filtered", "failed", "deleted", "unknown", "unneeded", "gone", "merged", "waiting"]
+"""``unneeded``: an account that no synced person belongs to, where the tenant wants only the others. ``waiting``: a
+custom entity's record whose person or company is not in Marketo. ``deleted``: from Dynamics. Tombstones: ``gone``, the
+person was deleted in Marketo; ``merged``, it was merged there into that of another record."""
 DEAD = ("deleted", "gone", "merged")
 
 FlightKind = Literal["sync", "import", "delete"]
@@ -50,7 +50,8 @@ class Known(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of one record that was handled: a row of the ledger. ``parent_id``: the opportunity of a role."""
+    """What became of one record that was handled: a row of the ledger. ``parent_id``: the opportunity of a role, or
+    the record between a custom entity's and whom that belongs to, who is ``waiting_parent`` while not in Marketo."""
 
     record_id: str
     status: RecordStatus
@@ -62,6 +63,7 @@ class Outcome(NamedTuple):
     waiting_company: str | None
     read_number: int
     parent_id: str | None = None
+    waiting_parent: str | None = None
 
 
 class Flight(BaseModel):
