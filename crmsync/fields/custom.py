@@ -97,7 +97,7 @@ class _Chosen:
 
     def choose(self, names: DisplayNames) -> None:
         """Decide what it becomes, or why it is left out."""
-        self._check_columns()
+        check_columns(self._entity, self._wanted)
         link = link_of(self._entity, self._beside, self._wanted.link)
         there = self._there()
         if (why := self._marketo.left_out.get("custom_object")) is not None:
@@ -224,18 +224,19 @@ class _Chosen:
     def _leave(self, column: Attribute, reason: str) -> None:
         self.not_mapped.append(NotMapped(entity=self.name, attribute=column.logical_name, reason=reason))
 
-    def _check_columns(self) -> None:
-        named = {*self._wanted.include, *self._wanted.exclude}
-        known = self._entity.attributes
-        problems = []
-        for name in sorted(named - known.keys()):
-            close = get_close_matches(name, sorted(known), n=3, cutoff=0.6)
-            hint = f"; did you mean {' or '.join(close)}?" if close else ""
-            problems.append(f"{self.name} has no column '{name}'{hint}")
-        if self._entity.primary_id in named:
-            problems.append(f"{self.name} column '{self._entity.primary_id}' is its key, which is always synced")
-        if problems:
-            raise TenantFileWrong(
-                "The tenant file's custom entities cannot be used:\n" + "\n".join(f"- {one}" for one in problems),
-                remedy="Correct these under 'custom_entities:' in the tenant file; columns go by their logical names.",
-            )
+
+def check_columns(entity: Entity, wanted: CustomEntity) -> None:
+    """Raise ``TenantFileWrong`` when the tenant file names columns that do not exist."""
+    named = {*wanted.include, *wanted.exclude}
+    problems = []
+    for name in sorted(named - entity.attributes.keys()):
+        close = get_close_matches(name, sorted(entity.attributes), n=3, cutoff=0.6)
+        hint = f"; did you mean {' or '.join(close)}?" if close else ""
+        problems.append(f"{wanted.entity} has no column '{name}'{hint}")
+    if entity.primary_id in named:
+        problems.append(f"{wanted.entity} column '{entity.primary_id}' is its key, which is always synced")
+    if problems:
+        raise TenantFileWrong(
+            "The tenant file's custom entities cannot be used:\n" + "\n".join(f"- {one}" for one in problems),
+            remedy="Correct these under 'custom_entities:' in the tenant file; columns go by their logical names.",
+        )

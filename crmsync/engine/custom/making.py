@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 
+from crmsync.dynamics.client import DynamicsClient
 from crmsync.dynamics.schema import DynamicsSchema, Entity
 from crmsync.engine.session import Session
 from crmsync.errors import EntityMissing, FeatureMissing, PermissionMissing, RecordRefused, RequestRefused
@@ -26,14 +27,14 @@ async def read_custom_entities(session: Session, schema: DynamicsSchema) -> Dyna
     for wanted in session.tenant.custom_entities:
         try:
             entity = await session.dynamics.entity(wanted.entity)
-            schema = await _with_middles(session, schema.with_entities([entity]), entity, wanted)
+            schema = await with_middles(session.dynamics, schema.with_entities([entity]), entity, wanted)
         except (EntityMissing, PermissionMissing) as error:
             log.warning("%s: %s is left out: %s", session.name, wanted.entity, error)
     return schema
 
 
-async def _with_middles(
-    session: Session, schema: DynamicsSchema, entity: Entity, wanted: CustomEntity
+async def with_middles(
+    dynamics: DynamicsClient, schema: DynamicsSchema, entity: Entity, wanted: CustomEntity
 ) -> DynamicsSchema:
     """The entities between this one and people or companies, where none is near enough."""
     if link_of(entity, {}, wanted.link) is not None:
@@ -43,7 +44,7 @@ async def _with_middles(
         if name in found:
             continue
         try:
-            between = schema.entities.get(name) or await session.dynamics.entity(name)
+            between = schema.entities.get(name) or await dynamics.entity(name)
         except (EntityMissing, PermissionMissing):
             continue
         if (kept := leading(between)).attributes:
