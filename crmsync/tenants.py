@@ -27,6 +27,15 @@ people before the opportunities that they take part in; connections say as what.
 OPTIONAL: tuple[EntityName, ...] = ("opportunity", "connection")
 """Entities that the rest does without, where the organization or the subscription does not have or show them."""
 
+NEVER_SYNCED = {"list": "marketing lists", "listmember": "the members of marketing lists"}
+"""Tables that Marketo's own sync leaves out, too ("Enable Sync for a Custom Entity")."""
+
+
+def is_optional(name: str) -> bool:
+    """Whether the rest does without this entity: some standard ones, and every custom one."""
+    return name in OPTIONAL or name not in ENTITIES
+
+
 _MUNCHKIN = re.compile(r"^(\d{3}-[A-Za-z]{3}-\d{3})\.")
 
 
@@ -142,6 +151,41 @@ class CreateInDynamics(_Strict):
     owner: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")] | None = None
 
 
+class CustomEntity(_Strict):
+    """A table that becomes a custom object in Marketo. Its logical name alone is enough.
+
+    ``name`` is the custom object's API name, else the table's own. ``link`` is the lookup that leads to a person or a
+    company, ``lookup`` or ``lookup.lookup``; without it the nearest is taken. ``include`` and ``exclude`` are columns.
+    """
+
+    entity: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,32}$")] | None = None
+    link: Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)?$")] | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, given: Any) -> Any:
+        return {"entity": given} if isinstance(given, str) else given
+
+    @field_validator("entity")
+    @classmethod
+    def _not_synced_otherwise(cls, name: str) -> str:
+        if name in ENTITIES:
+            raise ValueError(f"{name} is no custom entity: it is synced anyway ('entities')")
+        if name in NEVER_SYNCED:
+            raise ValueError(f"{NEVER_SYNCED[name]} cannot be synced")
+        return name
+
+    @model_validator(mode="after")
+    def _either(self) -> CustomEntity:
+        both = sorted(set(self.include) & set(self.exclude))
+        if both:
+            raise ValueError(f"{', '.join(both)}: included and excluded")
+        return self
+
+
 class Smtp(_Strict):
     """A mail server. ``security`` is none, starttls or tls."""
 
@@ -176,13 +220,15 @@ class Tenant(_Strict):
     belongs to; an account that has come stays.
     ``to_dynamics`` false leaves Dynamics untouched. ``deleted_in_marketo``: whether a later change in Dynamics creates
     the person anew. ``deleted_in_dynamics``: what becomes of the person. ``duplicate_detection``: whether Dynamics'
-    duplicate rules may refuse what crmsync writes there.
+    duplicate rules may refuse what crmsync writes there. ``custom_entities`` are tables that become custom
+    objects in Marketo.
     """
 
     tenant: Annotated[str, Field(pattern=TENANT_PATTERN)]
     dynamics: DynamicsConnection
     marketo: MarketoConnection
     entities: tuple[EntityName, ...] = ENTITIES
+    custom_entities: tuple[CustomEntity, ...] = ()
     accounts: Literal["all", "with_synced_people"] = "all"
     fields: FieldChoice = FieldChoice()
     notifications: Notifications = Notifications()
@@ -204,6 +250,20 @@ class Tenant(_Strict):
         if not {"lead", "contact"} & set(names):
             raise ValueError("name lead or contact at least: without people there is nothing to sync")
         return tuple(name for name in ENTITIES if name in names)
+
+    @field_validator("custom_entities")
+    @classmethod
+    def _each_once(cls, wanted: tuple[CustomEntity, ...]) -> tuple[CustomEntity, ...]:
+        for names in ([one.entity for one in wanted], [one.name.lower() for one in wanted if one.name]):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"{', '.join(twice)}: named twice")
+        return wanted
+
+    @property
+    def custom_names(self) -> tuple[str, ...]:
+        """The custom entities' logical names."""
+        return tuple(one.entity for one in self.custom_entities)
 
     @property
     def ca_path(self) -> Path | None:

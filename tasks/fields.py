@@ -34,7 +34,7 @@ async def refresh_schema(tenant: TenantName) -> SchemaRefresh:
 
 @step(minutes=15)
 async def select_fields(tenant: TenantName) -> Selection:
-    """Show what will be synced and created, then create the missing person fields in Marketo and keep the selection.
+    """Show what will be synced and created, then create what is missing in Marketo and keep the selection.
 
     Shown before it is done, because a field of Marketo can never be deleted again.
     """
@@ -79,11 +79,26 @@ async def _show(tenant: str, selection: Selection) -> None:
         (row.object, row.display_name, row.field, row.data_type, row.entity, row.attribute, row.why)
         for row in selection.worksheet
     ]
-    left_out = [(entry.entity, entry.attribute, entry.reason) for entry in selection.not_mapped]
+    custom = [
+        (
+            entity,
+            one.name,
+            one.link.to,
+            one.link.path,
+            ", ".join(field.name for field in one.make.fields) if one.make else "",
+        )
+        for entity, one in selection.custom_objects.items()
+    ]
+    left_out = [(entity, "", reason) for entity, reason in selection.left_out.items()]
+    left_out += [(entry.entity, entry.attribute, entry.reason) for entry in selection.not_mapped]
     text = (
         section(
             "Person fields that crmsync makes in Marketo (they can be hidden later, never deleted)",
             table(("Field", "Display name", "Type"), created, empty="None."),
+        )
+        + section(
+            "Custom objects (once approved, their key and link stay for ever)",
+            table(("Entity", "Custom object", "Belongs to", "By", "Fields to be made"), custom, empty="None."),
         )
         + section(
             "Worksheet: fields to make by hand in Marketo (Admin > Field Management)",

@@ -67,6 +67,48 @@ def test_a_wrong_file_names_file_line_and_remedy(
     assert "hunter2" not in str(wrong.value), "what was typed there may be the secret itself"
 
 
+CUSTOM = """\
+custom_entities:
+  - new_visit
+  - {entity: new_trip, name: crmTrip, link: new_dealid.customerid, exclude: [new_secret]}
+"""
+
+
+def test_custom_entities_are_named_alone_or_with_settings(tmp_path: Path) -> None:
+    write(tmp_path, CONTOSO + CUSTOM)
+
+    tenant = load_tenant("contoso", tmp_path)
+
+    assert tenant.custom_names == ("new_visit", "new_trip")
+    assert (tenant.custom_entities[0].name, tenant.custom_entities[1].name) == (None, "crmTrip")
+    assert load_tenant("contoso", tmp_path).model_copy(update={"custom_entities": ()}).custom_names == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "says"),
+    [
+        (("- new_visit", "- lead"), 13, "no custom entity"),
+        (("- new_visit", "- listmember"), 13, "cannot be synced"),
+        (("- new_visit", "- new_trip"), 12, "new_trip: named twice"),
+        (("- new_visit", "- New Visit"), 13, "custom_entities.0.entity"),
+        (("name: crmTrip", f"name: {'x' * 34}"), 14, "custom_entities.1.name"),
+        (("link: new_dealid.customerid", "link: a.b.c"), 14, "custom_entities.1.link"),
+        (("exclude: [new_secret]", "include: [a], exclude: [a]"), 14, "included and excluded"),
+        (("exclude:", "excluded:"), 14, "custom_entities.1.excluded"),
+    ],
+)
+def test_a_wrong_custom_entity_names_line_and_reason(
+    tmp_path: Path, change: tuple[str, str], line: int, says: str
+) -> None:
+    write(tmp_path, CONTOSO + CUSTOM.replace(*change))
+
+    with pytest.raises(TenantFileWrong) as wrong:
+        load_tenant("contoso", tmp_path)
+
+    assert f"contoso.yaml:{line}:" in wrong.value.message
+    assert says in wrong.value.message
+
+
 def test_a_missing_file_lists_those_that_are_there(tmp_path: Path) -> None:
     write(tmp_path, CONTOSO)
 

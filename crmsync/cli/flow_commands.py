@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from crmsync.cli.options import DEFAULT_TENANTS, TenantArgument, TenantsFolder, Verbose
 from crmsync.cli.running import heard, prepare
 from crmsync.cli.story import terminal
-from crmsync.tenants import load_tenant
+from crmsync.tenants import Tenant, load_tenant
 
 Notify = Annotated[bool, Parameter(help="Send the e-mail to the addresses of the tenant file.")]
 
@@ -73,12 +73,12 @@ async def sync(
         crmsync sync contoso --record lead:6f0b1c2d-0000-4000-8000-000000000001
     """
     console = terminal()
-    load_tenant(tenant, tenants)
+    file = load_tenant(tenant, tenants)
     prepare(console, tenants=tenants, verbose=verbose)
     from flows.options import SyncOptions
     from flows.sync import sync as flow
 
-    options = SyncOptions(record=_valid(record))
+    options = SyncOptions(record=_valid(record, file))
     console.print(f"[bold]Syncing {record or tenant}[/]", markup=record is None)
     report = await heard(console, lambda: flow(tenant, options))
     if report.skipped is None:
@@ -87,12 +87,12 @@ async def sync(
     return 1
 
 
-def _valid(record: str | None) -> str | None:
+def _valid(record: str | None, tenant: Tenant) -> str | None:
     """The record, checked before anything is started for it."""
     if record is not None:
         from crmsync.engine.record import parsed
 
-        parsed(record)
+        parsed(record, tenant)
     return record
 
 

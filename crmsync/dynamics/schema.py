@@ -81,12 +81,16 @@ class Entity(BaseModel):
 
 
 class DynamicsSchema(BaseModel):
-    """A snapshot of the entities that crmsync syncs, by logical name; ``taken_at`` is UTC."""
+    """A snapshot of the entities that crmsync syncs, by logical name; ``taken_at`` is UTC.
+
+    ``beside`` are entities through which custom ones may lead to people or companies, with such lookups only.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     taken_at: datetime
     entities: dict[str, Entity]
+    beside: dict[str, Entity] = {}
 
     def with_entities(self, entities: Iterable[Entity]) -> DynamicsSchema:
         """The same snapshot with these entities replaced."""

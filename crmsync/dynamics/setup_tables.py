@@ -84,6 +84,12 @@ async def tracking_of(channel: Channel, entities: Sequence[str], *, optional: Co
     return found
 
 
+async def read_privilege(channel: Channel, entity: str) -> str | None:
+    """The name of the privilege to read the rows of a table, as its definition tells it; raises ``EntityMissing``."""
+    row = await channel.get(url(_entity(entity), select="Privileges"), entity=entity)
+    return next((one["Name"] for one in row.get("Privileges") or [] if one.get("PrivilegeType") == "Read"), None)
+
+
 async def enable_tracking(channel: Channel, found: Tracking) -> None:
     """Enable change tracking, for ever: Dataverse does not let it be switched off again."""
     if not found.possible:

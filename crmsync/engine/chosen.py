@@ -17,7 +17,7 @@ from crmsync.engine.setup import saved_selection, snapshots
 from crmsync.errors import StateMismatch
 from crmsync.fields.model import Selection
 from crmsync.state.checkpoints import Checkpoint
-from crmsync.tenants import ENTITIES, EntityName, Tenant
+from crmsync.tenants import ENTITIES, Tenant
 
 
 async def chosen_fields(session: Session) -> tuple[DynamicsSchema, Selection]:
@@ -33,21 +33,34 @@ async def chosen_fields(session: Session) -> tuple[DynamicsSchema, Selection]:
 
 def left_out(tenant: Tenant, schema: DynamicsSchema, selection: Selection) -> dict[str, str]:
     """The entities that are not carried, each with the reason."""
-    reasons = {name: _why_not(name, tenant, schema, selection) for name in ENTITIES}
+    names = (*ENTITIES, *tenant.custom_names)
+    reasons = {name: _why_not(name, tenant, schema, selection) for name in names}
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
-def _why_not(name: EntityName, tenant: Tenant, schema: DynamicsSchema, selection: Selection) -> str | None:
-    if name not in tenant.entities:
+def carried(tenant: Tenant, schema: DynamicsSchema, selection: Selection) -> list[str]:
+    """The entities that are carried, in order: custom ones last, those that others lead through before these."""
+    without = left_out(tenant, schema, selection)
+    custom = [name for name in selection.custom_objects if name in tenant.custom_names]
+    return [name for name in (*ENTITIES, *custom) if name not in without]
+
+
+def _why_not(name: str, tenant: Tenant, schema: DynamicsSchema, selection: Selection) -> str | None:
+    if name not in (*tenant.entities, *tenant.custom_names):
         return "left out by the tenant file"
     needs = "opportunity" if name == "connection" else name
     if needs in selection.left_out:
         return selection.left_out[needs]
     if name not in schema.entities:
-        return "the organization does not have or show it; resync takes it up when it does"
+        return f"the organization does not have or show it; {_by(name)} takes it up when it does"
     if needs not in selection.mappings:
-        return "its fields were never selected; resync takes it up"
+        return f"its fields were never selected; {_by(name)} takes it up"
     return None
+
+
+def _by(name: str) -> str:
+    """What takes an entity up. A custom one is read by the cycles, which need not stop for it."""
+    return "resync" if name in ENTITIES else "connect"
 
 
 @dataclass(frozen=True)
@@ -69,7 +82,8 @@ async def choice(session: Session) -> Choice:
         schema, selection = await chosen_fields(session)
         without = left_out(session.tenant, schema, selection)
         digests: dict[str, str] = {
-            name: selection_digest(session.tenant, schema, selection, name) for name in ENTITIES if name not in without
+            name: selection_digest(session.tenant, schema, selection, name)
+            for name in carried(session.tenant, schema, selection)
         }
         kept = numbers, Choice(digests, without, watched(person_fields(schema, selection)))
         session.memo["choice"] = kept
@@ -80,6 +94,8 @@ def selection_digest(tenant: Tenant, schema: DynamicsSchema, selection: Selectio
     """Tells whether an entity is still read with the fields that it was read with."""
     columns = selection.select(schema.entities[name])
     mappings = [mapping.model_dump_json() for mapping in selection.mappings.get(name, ())]
+    custom = selection.custom_objects.get(name)
+    mappings += [custom.name, custom.link.model_dump_json()] if custom else []
     scope = [tenant.accounts] if name == "account" and tenant.accounts != "all" else []
     text = "\n".join([*columns, *mappings, *scope])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -11,22 +11,24 @@ compare instead of replaying. "Query Leads" (Marketo): filterType dynamicsId, at
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, computed_field
 
 from crmsync.dynamics.pacing import together
 from crmsync.dynamics.schema import Entity
-from crmsync.engine.chosen import chosen_fields, left_out
+from crmsync.engine.chosen import carried, chosen_fields
 from crmsync.engine.connections import ConnectionLane
+from crmsync.engine.custom.planner import planner_for
 from crmsync.engine.datapath import DataPath
 from crmsync.engine.destination import DELETED_FLAG, TARGETS
 from crmsync.engine.lane import Lane
 from crmsync.engine.links import Links
-from crmsync.engine.plan import Change, Plan, planner_of
+from crmsync.engine.plan import Change, Plan
 from crmsync.engine.report import Progress, ProgressListener
 from crmsync.engine.seen import SeenIds
 from crmsync.engine.session import Session
@@ -35,6 +37,7 @@ from crmsync.engine.sync import stopping
 from crmsync.errors import StateMismatch
 from crmsync.fields.model import KEY_FIELDS, Selection
 from crmsync.fields.values import equal
+from crmsync.marketo.schema import Target
 from crmsync.state.lifecycle import TenantState
 
 log = logging.getLogger("crmsync.engine")
@@ -141,9 +144,8 @@ async def compare(
             await path.collect()
         schema, selection = await chosen_fields(session)
         result = Comparison(tenant=session.name, started_at=session.clock())
-        without = left_out(session.tenant, schema, selection)
-        for name in TARGETS:
-            if name not in without and (not entities or name in entities):
+        for name in carried(session.tenant, schema, selection):
+            if name != "connection" and (not entities or name in entities):
                 lane = await path.open_lane(name) if path else None
                 await _Entity(session, schema.entities[name], selection, result, lane, progress).compare()
         if path is not None:
@@ -179,11 +181,12 @@ class _Entity:
         self._session = session
         self._entity = entity
         self._name = entity.logical_name
-        self._target = TARGETS[self._name]
+        self._custom = selection.custom_objects.get(self._name)
+        self._target: Target = "custom_object" if self._custom else TARGETS[self._name]
         self._key = KEY_FIELDS[self._target]
         self._select = selection.select(entity)
         self._mappings = {mapping.field: mapping for mapping in selection.mappings[self._name]}
-        self._planner = planner_of(session, entity, selection, Links(session, bring=_nobody))
+        self._planner = planner_for(session, entity, selection, Links(session, bring=_nobody))
         self._result = result
         self._lane = lane
         self._progress = progress
@@ -197,7 +200,8 @@ class _Entity:
         if self._lane is not None:
             checkpoint = await self._session.store.checkpoints.get(self._session.name, self._name)
             self._read_number = checkpoint.read_number if checkpoint else 1
-        async for rows in self._session.dynamics.read(self._entity, self._select, page_size=PAGE_SIZE):
+        read = self._session.dynamics.read
+        async for rows in read(self._entity, self._select, page_size=PAGE_SIZE, lookup_types=self._custom is not None):
             await self._page(rows)
         await self._vanished()
 
@@ -216,8 +220,12 @@ class _Entity:
             await self._progress(Progress(tenant=self._session.name, entity=self._name, done=self.counts.read))
 
     async def _looked_at_again(self, found: Sequence[Difference]) -> list[Difference]:
-        rows = await self._session.dynamics.read_by_ids(self._entity, self._select, [one.record_id for one in found])
+        rows = await self._read([one.record_id for one in found])
         return await self._differences(await self._planner.plan(rows, self._read_number, mode="whole"))
+
+    async def _read(self, ids: Sequence[str]) -> list[dict[str, Any]]:
+        read = self._session.dynamics.read_by_ids
+        return await read(self._entity, self._select, ids, lookup_types=self._custom is not None)
 
     async def _settle(self, found: Sequence[Difference]) -> None:
         """Count and list the differences, and repair those that can be."""
@@ -227,7 +235,7 @@ class _Entity:
         if self._lane is None or not wanted:
             return
         await self._lane.again(wanted, self._read_number, mode="whole")
-        rows = await self._session.dynamics.read_by_ids(self._entity, self._select, wanted)
+        rows = await self._read(wanted)
         left = await self._differences(await self._planner.plan(rows, self._read_number, mode="whole"))
         there = {row[self._entity.primary_id].lower() for row in rows}
         vanished = [one for one in wanted if one not in there]
@@ -282,12 +290,14 @@ class _Entity:
 
     async def _in_marketo(self, ids: Sequence[str], fields: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
         marketo = self._session.marketo
-        read = {
+        read: dict[Target, Callable[[str, Sequence[str], Sequence[str]], Coroutine[Any, Any, list[dict[str, Any]]]]] = {
             "person": marketo.people,
             "company": marketo.companies,
             "sales_person": marketo.sales_persons,
             "opportunity": marketo.opportunities,
         }
+        if self._custom is not None:
+            read["custom_object"] = partial(marketo.custom_objects, self._custom.name)
         wanted = list(dict.fromkeys([self._key, *fields]))
         chunks = [ids[start : start + KEYS_A_CALL] for start in range(0, len(ids), KEYS_A_CALL)]
         answers = await together(read[self._target](self._key, chunk, wanted) for chunk in chunks)

@@ -16,7 +16,7 @@ from crmsync.dynamics.schema import DynamicsSchema, Entity
 from crmsync.dynamics.tracking import ChangePage
 from crmsync.engine.back.direction import FromMarketo
 from crmsync.engine.back.streams import Glimpse
-from crmsync.engine.chosen import chosen_fields, due_again, left_out, selection_digest
+from crmsync.engine.chosen import carried, chosen_fields, due_again, left_out, selection_digest
 from crmsync.engine.connections import ConnectionLane
 from crmsync.engine.destination import ROLE
 from crmsync.engine.handover import Handover
@@ -38,10 +38,12 @@ from crmsync.errors import (
     EntityMissing,
     FeatureMissing,
     PermissionMissing,
+    RecordRefused,
+    RequestRefused,
 )
 from crmsync.fields.model import Selection
 from crmsync.state.checkpoints import Checkpoint
-from crmsync.tenants import ENTITIES, OPTIONAL, EntityName
+from crmsync.tenants import ENTITIES, is_optional
 
 log = logging.getLogger("crmsync.engine")
 
@@ -53,6 +55,9 @@ AGAIN_AT_ONCE = 1000
 
 LEAVE_OUT = (ChangeTrackingOff, EntityMissing, FeatureMissing, PermissionMissing)
 """Why an entity that the rest does without is left out of a run; the next run tries again."""
+
+LEAVE_OUT_CUSTOM = (*LEAVE_OUT, RecordRefused, RequestRefused)
+"""The same for custom ones, of which anything may be refused: the custom object may be gone."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +125,10 @@ class DataPath:
         return cls(session, schema, selection, key_is_fresh=fresh, listener=listener, pages=pages, seen=seen)
 
     @property
-    def entities(self) -> list[EntityName]:
+    def entities(self) -> list[str]:
         """The entities that are carried, in order."""
-        return [name for name in ENTITIES if name not in self.left_out]
+        names = carried(self._session.tenant, self._schema, self._selection)
+        return [name for name in names if name not in self.left_out]
 
     async def needs_first_read(self, name: str) -> bool:
         """Whether this entity was never read to the end with the fields that are selected now."""
@@ -157,10 +163,8 @@ class DataPath:
             return
         try:
             await self._carry_with_patience(name, through=through)
-        except LEAVE_OUT as error:
-            if name not in OPTIONAL:
-                raise
-            self._leave_out(name, error)
+        except LEAVE_OUT_CUSTOM as error:
+            self._leave_out_or_raise(name, error)
         if name in PEOPLE and name == [one for one in self.entities if one in PEOPLE][-1]:
             await self._hand_over()
 
@@ -224,12 +228,15 @@ class DataPath:
         try:
             while ids := await store.pending.first(tenant, name, "delete", limit=REMOVED_AT_ONCE):
                 await lane.remove(ids, checkpoint.read_number)
-        except LEAVE_OUT as error:
-            if name not in OPTIONAL:
-                raise
-            self._leave_out(name, error)
+        except LEAVE_OUT_CUSTOM as error:
+            self._leave_out_or_raise(name, error)
         finally:
             self.counts[name] = self.counts.get(name, Counts()) + lane.counts
+
+    def _leave_out_or_raise(self, name: str, error: CrmsyncError) -> None:
+        if not is_optional(name) or (name in ENTITIES and not isinstance(error, LEAVE_OUT)):
+            raise error
+        self._leave_out(name, error)
 
     def _leave_out(self, name: str, error: CrmsyncError) -> None:
         self.left_out[name] = error.message

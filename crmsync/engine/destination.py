@@ -1,8 +1,9 @@
-"""Where an entity's records go in Marketo: people, companies, sales persons, opportunities or roles, behind one shape.
+"""Where an entity's records go in Marketo: people, companies, sales persons, opportunities, roles or custom objects,
+behind one shape.
 
-Keys and calls are those of the "Leads", "Companies", "Sales Persons", "Opportunities" and "Opportunity Roles" pages:
-people are upserted by the custom field ``dynamicsId``, the others by their external ids, never by position (invariant
-1).
+Keys and calls are those of the "Leads", "Companies", "Sales Persons", "Opportunities", "Opportunity Roles" and "Custom
+Objects" pages: people and custom objects are upserted by the field ``dynamicsId``, the others by their external ids,
+never by position (invariant 1).
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from typing import Any, Literal
 from uuid import UUID, uuid5
 
 from crmsync.engine.session import Session
+from crmsync.fields.model import Selection
 from crmsync.marketo.client import MarketoClient
 from crmsync.marketo.outcomes import Outcome
 from crmsync.marketo.schema import Target
 
 PERSON_KEY = "dynamicsId"
+CUSTOM_KEY = "dynamicsId"
 DELETED_FLAG = "msIsDeleted"
 ROLE = "opportunityrole"
 """The name under which the ledger keeps opportunity roles: they are no entity of Dynamics, they follow from several."""
@@ -46,6 +49,8 @@ class Destination:
     write: Callable[[Rows, str], Awaitable[list[Outcome]]]
     find: Callable[[Sequence[str]], Awaitable[list[dict[str, Any]]]]
     delete: Callable[[Sequence[str]], Awaitable[list[Outcome]]] | None = None
+    call_seconds: int = 120
+    """When Marketo has surely ended a call: its own time-out of 90 seconds ("Server time-outs"), and the way."""
 
     async def present(self, keys: Sequence[str]) -> set[str]:
         """Which of these keys Marketo holds."""
@@ -90,6 +95,24 @@ def destination(entity: str, marketo: MarketoClient) -> Destination:
     )
 
 
+def custom_destination(name: str, marketo: MarketoClient) -> Destination:
+    """Custom objects of the type with this API name."""
+    return Destination(
+        "custom_object",
+        CUSTOM_KEY,
+        lambda rows, action: marketo.sync_custom_objects(name, CUSTOM_KEY, rows, action=action),
+        lambda keys: marketo.custom_objects(name, CUSTOM_KEY, keys, [CUSTOM_KEY]),
+        lambda keys: marketo.delete_custom_objects(name, CUSTOM_KEY, keys),
+        call_seconds=150,
+    )
+
+
+def destination_in(selection: Selection, entity: str, marketo: MarketoClient) -> Destination:
+    """Where the records of this entity go, a custom one or another."""
+    custom = selection.custom_objects.get(entity)
+    return destination(entity, marketo) if custom is None else custom_destination(custom.name, marketo)
+
+
 def role_key(row: Mapping[str, Any]) -> str:
     """One id for the three fields that identify a role."""
     return str(uuid5(_ROLES, "/".join(str(row[name]).lower() for name in ROLE_KEY)))
@@ -112,8 +135,3 @@ def destination_of_roles(session: Session) -> Destination:
         return [answers.get(key, Outcome("deleted")) for key in keys]
 
     return Destination("role", ROLE, lambda rows, action: marketo.sync_roles(rows, action=action), find, delete)
-
-
-def destination_of(session: Session, entity: str) -> Destination:
-    """Where records of this name in the ledger go."""
-    return destination_of_roles(session) if entity == ROLE else destination(entity, session.marketo)

@@ -17,12 +17,14 @@ from typing import Any, TypeVar
 
 from crmsync.dynamics.schema import Entity
 from crmsync.dynamics.tracking import ChangePage
-from crmsync.engine.destination import destination
+from crmsync.engine.custom.below import Below
+from crmsync.engine.custom.planner import planner_for
+from crmsync.engine.destination import destination_in
 from crmsync.engine.imports import WORTHWHILE, Importer, ImportFile, fits_a_file
 from crmsync.engine.links import Links
 from crmsync.engine.load import Loader
 from crmsync.engine.participants import Observer, observer
-from crmsync.engine.plan import Change, Mode, Plan, planner_of
+from crmsync.engine.plan import Change, Mode, Plan
 from crmsync.engine.report import Counts
 from crmsync.engine.session import Session
 from crmsync.engine.succession import Succession
@@ -80,10 +82,12 @@ class Lane:
         self._entity = entity
         self._select = selection.select(entity)
         self._names = selection.field_names(entity.logical_name)
-        self._planner = planner_of(session, entity, selection, links)
+        self._planner = planner_for(session, entity, selection, links)
         self._observer: Observer = observer(session, entity)
         self._succession = succession
-        self._where = destination(entity.logical_name, session.marketo)
+        self._below = Below(session, entity, selection)
+        self._lookup_types = self._observer.lookup_types or entity.logical_name in selection.custom_objects
+        self._where = destination_in(selection, entity.logical_name, session.marketo)
         self._may_import = key_is_fresh and self._where.target == "person"
         self._moved = moved
 
@@ -111,7 +115,7 @@ class Lane:
                 self._select,
                 link=checkpoint.next_link,
                 page_size=PAGE_SIZE,
-                lookup_types=self._observer.lookup_types,
+                lookup_types=self._lookup_types,
             )
             checkpoint = await self._drain(pages, checkpoint, importing=importing, through=through)
             if checkpoint.delta_link is None:
@@ -132,7 +136,7 @@ class Lane:
             link=checkpoint.next_link or checkpoint.delta_link,
             page_size=PAGE_SIZE,
             first=first,
-            lookup_types=self._observer.lookup_types,
+            lookup_types=self._lookup_types,
         )
         return await self._drain(pages, checkpoint, importing=False, through=through, first=first)
 
@@ -150,7 +154,7 @@ class Lane:
         if not ids:
             return 0
         rows = await self._session.dynamics.read_by_ids(
-            self._entity, self._select, ids, lookup_types=self._observer.lookup_types
+            self._entity, self._select, ids, lookup_types=self._lookup_types
         )
         window = Window()
         plan = await self._plan(rows, read_number, mode=mode, needed=needed, settled=settled)
@@ -212,6 +216,7 @@ class Lane:
             rows = [row for row in rows if row[self._entity.primary_id].lower() not in aside]
         plan = await self._planner.plan(rows, read_number, mode=mode, needed=needed)
         await self._observer.met(rows, plan, read_number)
+        await self._below.met(rows, plan)
         return plan
 
     def _add(self, window: Window, plan: Plan, *, importing: bool, earlier: Set[str] = frozenset()) -> None:
@@ -273,7 +278,7 @@ class Lane:
             self._select,
             filter=f"modifiedon ge {since:%Y-%m-%dT%H:%M:%SZ}",
             page_size=PAGE_SIZE,
-            lookup_types=self._observer.lookup_types,
+            lookup_types=self._lookup_types,
         )
         async for page in rows:
             window = Window()

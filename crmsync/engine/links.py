@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from crmsync.dynamics.rows import lookup
 from crmsync.dynamics.schema import Entity
 from crmsync.errors import CrmsyncError, EntityMissing, PermissionMissing
 from crmsync.fields.model import OWNER_TEAM
@@ -82,12 +83,17 @@ class Links:
         others = sorted(customers - accounts.keys())
         if not others:
             return
-        rows = await self._read("contact", ["_parentcustomerid_value"], others)
-        companies = {row["contactid"].lower(): (row.get("_parentcustomerid_value") or "").lower() for row in rows}
+        companies = await self.companies_of(others)
         for payload in payloads:
             customer = payload.get(COMPANY_LINK)
             if customer in companies:
-                payload[COMPANY_LINK] = companies[customer] or None
+                payload[COMPANY_LINK] = companies[customer]
+
+    async def companies_of(self, contacts: Sequence[str]) -> dict[str, str | None]:
+        """The company of each of these contacts that exist."""
+        rows = await self._read("contact", ["_parentcustomerid_value"], contacts, lookup_types=True)
+        parents = {row["contactid"].lower(): lookup(row, "parentcustomerid") for row in rows}
+        return {one: parent[1] if parent and parent[0] == "account" else None for one, parent in parents.items()}
 
     async def names(self, entity: str, ids: Sequence[str]) -> dict[str, str]:
         """The names of records of a small table; what cannot be read has none, and that is told."""
@@ -102,10 +108,13 @@ class Links:
         key = self._entities[entity].primary_id
         return {row[key].lower(): row["name"] for row in rows if row.get("name")}
 
-    async def _read(self, entity: str, select: Sequence[str], ids: Sequence[str]) -> list[dict[str, Any]]:
+    async def _read(
+        self, entity: str, select: Sequence[str], ids: Sequence[str], *, lookup_types: bool = False
+    ) -> list[dict[str, Any]]:
         if entity not in self._entities:
             self._entities[entity] = await self._session.dynamics.entity(entity)
-        return await self._session.dynamics.read_by_ids(self._entities[entity], select, ids)
+        read = self._session.dynamics.read_by_ids
+        return await read(self._entities[entity], select, ids, lookup_types=lookup_types)
 
     def _note(self, text: str, _: CrmsyncError) -> None:
         if text not in self.notes:

@@ -160,6 +160,7 @@ class Loader:
             waiting_company=change.waiting_company,
             read_number=read_number,
             parent_id=change.parent_id,
+            waiting_parent=change.waiting_parent,
         )
 
     def _error(self, record_id: str, answer: Answer, attempts: int) -> SyncError:

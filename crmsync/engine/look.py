@@ -11,7 +11,7 @@ copied over by, another is noticed before anything of it is believed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -24,6 +24,7 @@ from crmsync.engine.session import Session
 from crmsync.engine.setup import organization_replaced
 from crmsync.errors import RequestRefused
 from crmsync.state.checkpoints import Checkpoint
+from crmsync.tenants import ENTITIES
 
 log = logging.getLogger("crmsync.engine")
 
@@ -58,7 +59,7 @@ async def look(session: Session) -> Look:
     pages = await _first_pages(session, checkpoints)
     if pages.keys() < chosen.digests.keys() or not all(page.is_idle for page in pages.values()):
         return Look(began, False, pages)
-    if await _is_left_over(session):
+    if await _is_left_over(session, chosen.digests):
         return Look(began, False, pages)
     written = await session.store.records.parents_written(session.name)
     for checkpoint in checkpoints.values():
@@ -81,11 +82,12 @@ async def look_again(session: Session) -> Again:
     return Again(pages, await glimpse(session, chosen.watched) if session.tenant.to_dynamics else None)
 
 
-async def _is_left_over(session: Session) -> bool:
+async def _is_left_over(session: Session, carried: Container[str]) -> bool:
     """Whether an earlier run left something to do: requests without an answer, marks, roles to be tried again; changes
     in Marketo that wait, people whose number is not known."""
     store, tenant = session.store, session.name
-    if await store.records.flights(tenant) or await store.pending.counts(tenant):
+    marked = {name for name, _ in await store.pending.counts(tenant)}
+    if await store.records.flights(tenant) or any(name in carried for name in marked):
         return True
     if await store.errors.due(tenant, ROLE, limit=1):
         return True
@@ -115,7 +117,7 @@ async def _first_pages(session: Session, checkpoints: dict[str, Checkpoint]) -> 
     if not links:
         return {}
     try:
-        found = await session.dynamics.glance(links, LOOKUP_TYPES)
+        found = await session.dynamics.glance(links, {*LOOKUP_TYPES, *(links.keys() - set(ENTITIES))})
     except RequestRefused as refusal:
         log.warning("%s: Dynamics took no batch, so each entity is asked alone: %s", session.name, refusal.message)
         return {}

@@ -11,7 +11,7 @@ that names a missing one; until then the record waits for the link, not for its 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -60,6 +60,7 @@ class Change:
     waiting_company: str | None = None
     arrives: bool = False
     parent_id: str | None = None
+    waiting_parent: str | None = None
     only: frozenset[str] | None = None
     withheld: frozenset[str] = frozenset()
 
@@ -169,7 +170,7 @@ class Planner:
                 self._refuse(plan, record_id, known.get(record_id), refusal, read_number)
         if self._only_needed and not needed:
             await self._leave_unneeded(plan, converted, known, read_number)
-        await self._links.resolve(name, list(converted.values()), names_teams=self._names_teams)
+        await self._resolve(plan, by_id, converted, known, read_number)
         for record_id, payload in converted.items():
             before = known.get(record_id)
             marks = fingerprints([payload.get(field_name) for field_name in self._names])
@@ -194,6 +195,18 @@ class Planner:
             plan.changes.append(change)
         await self._link(plan.changes)
         return plan
+
+    async def _resolve(
+        self,
+        plan: Plan,
+        rows: Mapping[str, dict[str, Any]],
+        converted: dict[str, dict[str, Any]],
+        known: Mapping[str, Known],
+        read_number: int,
+    ) -> None:
+        """Put into the payloads what is not in the row itself."""
+        name = self._entity.logical_name
+        await self._links.resolve(name, list(converted.values()), names_teams=self._names_teams)
 
     async def _leave_unneeded(
         self, plan: Plan, converted: dict[str, dict[str, Any]], known: dict[str, Known], read_number: int

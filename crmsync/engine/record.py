@@ -12,7 +12,7 @@ from crmsync.engine.report import SyncReport
 from crmsync.engine.session import Session
 from crmsync.engine.sync import not_now, reported, stopping
 from crmsync.errors import OperatorMustAct, RecordMissing
-from crmsync.tenants import ENTITIES
+from crmsync.tenants import ENTITIES, Tenant
 
 PATIENCE = 60.0
 """Seconds that a record waits for a cycle that is at work to end, before it says that the tenant is busy."""
@@ -27,7 +27,7 @@ async def sync_record(session: Session, record: str) -> SyncReport:
     A record that is gone from Dynamics is carried as deleted. Raises ``RecordMissing`` for one that neither side ever
     had, ``StateMismatch`` while the tenant is not syncing, ``TenantBusy`` when another run does not end in time.
     """
-    entity, record_id = parsed(record)
+    entity, record_id = parsed(record, session.tenant)
     await not_now(session, force=True)
     async with session.lease(patience=PATIENCE), stopping(session):
         path = await DataPath.open(session, None)
@@ -54,13 +54,14 @@ async def sync_record(session: Session, record: str) -> SyncReport:
         return await reported(session, "record", path, carry)
 
 
-def parsed(record: str) -> tuple[str, str]:
+def parsed(record: str, tenant: Tenant) -> tuple[str, str]:
     """Entity and id of ``entity:GUID``; raises ``OperatorMustAct`` with an example."""
     entity, _, record_id = record.partition(":")
-    if not re.match(RECORD_PATTERN, record) or entity not in ENTITIES:
+    names = (*ENTITIES, *tenant.custom_names)
+    if not re.match(RECORD_PATTERN, record) or entity not in names:
         raise OperatorMustAct(
             f"'{record}' names no record",
             remedy=f"Give entity and id, for example lead:6f0b1c2d-0000-4000-8000-000000000001. Entities are: "
-            f"{', '.join(ENTITIES)}.",
+            f"{', '.join(names)}.",
         )
     return entity, record_id.lower()

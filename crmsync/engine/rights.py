@@ -48,7 +48,7 @@ def selected_columns(selection: Selection) -> dict[str, set[str]]:
 
 async def unreadable(dynamics: DynamicsClient, user_id: str, columns: Columns) -> list[str]:
     """Those of ``columns`` that column security keeps the user from reading, as ``entity.column``."""
-    asked = [entity for entity in ENTITIES if columns.get(entity)]
+    asked = [entity for entity in (*ENTITIES, *sorted(columns.keys() - set(ENTITIES))) if columns.get(entity)]
     secured = dict(zip(asked, await together(secured_columns(dynamics.channel, one) for one in asked), strict=True))
     concerned = [(entity, name) for entity in asked for name in sorted(secured[entity] & set(columns[entity]))]
     if not concerned:

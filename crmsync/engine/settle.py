@@ -11,17 +11,24 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from typing import Any
 
-from crmsync.engine.destination import Destination, destination_of
+from crmsync.engine.destination import (
+    CUSTOM_KEY,
+    ROLE,
+    TARGETS,
+    Destination,
+    destination,
+    destination_in,
+    destination_of_roles,
+)
 from crmsync.engine.landed import learned
 from crmsync.engine.session import Session
 from crmsync.errors import RecordMissing
+from crmsync.fields.model import Selection
 from crmsync.state.records import Flight
 
 log = logging.getLogger("crmsync.engine")
-
-CALL_SECONDS = 120
-"""Marketo ends a Sync call after 90 seconds ("Server time-outs"); half a minute more for the way."""
 
 IMPORT_SECONDS = 600
 """How long an import whose number was lost may wait in Marketo's queue before its keys show up."""
@@ -40,8 +47,26 @@ async def settle_all(session: Session) -> int:
             flight.entity,
             flight.sent_at.isoformat(timespec="seconds"),
         )
-        await settle(session, destination_of(session, flight.entity), flight)
+        await settle(session, await _where(session, flight.entity), flight)
     return len(flights)
+
+
+async def _where(session: Session, entity: str) -> Destination:
+    """Where records of this name in the ledger go."""
+    if entity == ROLE:
+        return destination_of_roles(session)
+    if entity in TARGETS:
+        return destination(entity, session.marketo)
+    body = await session.store.schemas.selection(session.name)
+    selection = Selection.model_validate_json(body) if body else None
+    if selection is None or entity not in selection.custom_objects:
+        return Destination("custom_object", CUSTOM_KEY, _nothing, _nothing, call_seconds=150)
+    return destination_in(selection, entity, session.marketo)
+
+
+async def _nothing(*_: object) -> list[Any]:
+    """What is found of a custom entity that is not selected any more."""
+    return []
 
 
 async def settle(session: Session, where: Destination, flight: Flight) -> None:
@@ -49,7 +74,7 @@ async def settle(session: Session, where: Destination, flight: Flight) -> None:
     if flight.job is not None:
         await _until_ended(session, flight.job)
     elif flight.kind != "back":
-        seconds = IMPORT_SECONDS if flight.kind == "import" else CALL_SECONDS
+        seconds = IMPORT_SECONDS if flight.kind == "import" else where.call_seconds
         await _until_over(session, where, flight, timedelta(seconds=seconds))
     await session.store.records.settle(session.name, flight, await learned(session, flight))
 

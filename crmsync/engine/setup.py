@@ -13,6 +13,7 @@ import logging
 from pydantic import BaseModel
 
 from crmsync.dynamics.schema import DynamicsSchema
+from crmsync.engine.custom.making import make_custom_objects, read_custom_entities, with_custom_objects
 from crmsync.engine.destination import PERSON_KEY
 from crmsync.engine.rights import ensure_rights
 from crmsync.engine.session import Session
@@ -33,7 +34,7 @@ from crmsync.state.checkpoints import Checkpoint
 from crmsync.state.lifecycle import TenantState
 from crmsync.state.schemas import Parked, Side
 from crmsync.state.tenantstore import Binding
-from crmsync.tenants import OPTIONAL
+from crmsync.tenants import OPTIONAL, is_optional
 
 log = logging.getLogger("crmsync.engine")
 
@@ -177,7 +178,7 @@ async def refresh_schema(session: Session) -> SchemaRefresh:
     await ensure_bound(session)
     async with session.lease():
         dynamics = await _read_entities(session)
-        marketo = await session.marketo.schema()
+        marketo = await with_custom_objects(session, await session.marketo.schema())
         old_dynamics, old_marketo = await snapshots(session)
         difference: list[str] = []
         if old_dynamics is not None:
@@ -207,7 +208,7 @@ async def _read_entities(session: Session) -> DynamicsSchema:
                 schema = schema.with_entities([await session.dynamics.entity(name)])
             except (EntityMissing, PermissionMissing) as error:
                 log.warning("%s: %s is left out: %s", session.name, name, error)
-    return schema
+    return await read_custom_entities(session, schema)
 
 
 async def plan_fields(session: Session) -> Selection:
@@ -217,11 +218,12 @@ async def plan_fields(session: Session) -> Selection:
         raise StateMismatch(
             "The schema was never read", tenant=session.name, remedy=f"Run: crmsync connect {session.name}"
         )
-    return choose_fields(dynamics, marketo, session.tenant.fields)
+    return choose_fields(dynamics, marketo, session.tenant.fields, session.tenant.custom_entities)
 
 
 async def select_fields(session: Session) -> Selection:
-    """Select the fields, create the missing person fields in Marketo, and park those whose column vanished.
+    """Select the fields, create the missing person fields and custom objects in Marketo, and park those whose column
+    vanished.
 
     A created field can never be deleted again: look at ``plan_fields`` first. Raises ``FieldBudgetExceeded``.
     """
@@ -229,6 +231,7 @@ async def select_fields(session: Session) -> Selection:
     async with session.lease():
         selection = await plan_fields(session)
         await _create_fields(session, selection)
+        selection = await make_custom_objects(session, selection)
         await park_vanished(session)
         await session.store.schemas.keep_selection(session.name, selection.model_dump_json())
         await session.store.tenants.advance(
@@ -256,7 +259,7 @@ async def enable_sync(session: Session) -> Enabled:
             for name in names:
                 blank = Checkpoint(entity=name, selection_digest="", records_expected=expected.get(name))
                 await session.store.checkpoints.put(session.name, blank)
-        needed = [one for name, one in checkpoints.items() if name not in OPTIONAL]
+        needed = [one for name, one in checkpoints.items() if not is_optional(name)]
         done = bool(needed) and all(one.read_done for one in needed)
         target = TenantState.SYNCING if done else TenantState.FIRST_SYNC
         await session.store.tenants.move(session.name, target, run=session.run, why="the sync was enabled")
@@ -271,7 +274,7 @@ async def _selected_entities(session: Session) -> list[str]:
     taken = selection.mappings if selection else {}
     return [
         name
-        for name in session.tenant.entities
+        for name in (*session.tenant.entities, *session.tenant.custom_names)
         if name in known and ("opportunity" if name == "connection" else name) in taken
     ]
 
@@ -341,7 +344,7 @@ async def _create_fields(session: Session, selection: Selection) -> None:
     refused = {name: outcome for name, outcome in outcomes.items() if outcome.status == "skipped"}
     if PERSON_KEY in outcomes and PERSON_KEY not in refused:
         await session.store.tenants.set_key_is_fresh(session.name)
-    marketo = await session.marketo.schema()
+    marketo = await with_custom_objects(session, await session.marketo.schema())
     await keep_snapshot(session, "marketo", marketo)
     missing = [field.name for field in selection.to_create if field.name not in marketo.person.fields]
     if missing:

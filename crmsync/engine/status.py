@@ -29,7 +29,8 @@ async def status(store: Store, tenant: str) -> dict[str, Any]:
     for flight in await store.records.flights(tenant):
         flying[flight.entity] = flying.get(flight.entity, 0) + len(flight.keys)
     entities = {}
-    for name in (*ENTITIES, ROLE):
+    custom = sorted((checkpoints.keys() | counters.keys()) - {*ENTITIES, ROLE})
+    for name in (*ENTITIES, ROLE, *custom):
         counts, checkpoint = counters.get(name, {}), checkpoints.get(name)
         reading = checkpoint is not None and not checkpoint.read_done
         rest = max(0, (checkpoint.records_expected or 0) - checkpoint.records_read) if checkpoint and reading else 0

@@ -32,6 +32,7 @@ from crmsync.errors import (
 )
 from crmsync.state.lifecycle import TenantState
 from crmsync.state.tenantstore import TenantRow
+from crmsync.tenants import ENTITIES
 
 log = logging.getLogger("crmsync.engine")
 
@@ -63,7 +64,9 @@ async def first_sync(session: Session, progress: ProgressListener | None = None)
             raise _not_enabled(session, row)
         async with stopping(session):
             path = await DataPath.open(session, progress)
-            waiting = [name for name in path.entities if await path.needs_first_read(name)]
+            # What is enabled while cycles go on is read by these.
+            names = [name for name in path.entities if name in ENTITIES or row.state == TenantState.FIRST_SYNC]
+            waiting = [name for name in names if await path.needs_first_read(name)]
             if waiting or await path.is_unfinished():
                 report = await carry_all(session, "first sync", path, waiting)
             else:

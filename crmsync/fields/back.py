@@ -28,6 +28,7 @@ _SIMPLE: dict[str, Function] = {
     "guid": guid,
     "owner": guid,
     "company": guid,
+    "link": guid,
 }
 _WHOLE_TYPES = frozenset({"IntegerType", "BigIntType"})
 

@@ -17,6 +17,9 @@ from crmsync.fields.typemap import UNMAPPED
 from crmsync.marketo.schema import Target
 from crmsync.tenants import FieldChoice, MappedName
 
+ALWAYS_OF_CUSTOM = ("statecode", "statuscode", "createdon")
+"""Columns of the platform that every custom object gets: a smart list wants to leave out what is inactive."""
+
 
 class Wanted(NamedTuple):
     """A column that is to be synced. ``entry`` is its place in the default map, ``renamed`` the tenant's own field."""
@@ -73,6 +76,19 @@ def _told(
     if reason is None and attribute is not None:
         return Wanted(mine.entity, mine.target, attribute, entry, mine.renames.get(logical))
     return NotMapped(entity=mine.entity, attribute=logical, reason=reason or "")
+
+
+def custom_columns(entity: Entity, named: frozenset[str], excluded: frozenset[str]) -> Iterator[Attribute | NotMapped]:
+    """The columns of a custom entity to be synced, its name first: its own, its state, when it was made, and those in
+    ``named``; and its own that are left out, with the reason."""
+    mine = _Choice(entity.logical_name, "custom_object", named, excluded, {}, custom=True)
+    for logical in sorted(entity.attributes, key=lambda name: (name != entity.primary_name, name)):
+        attribute = entity.attributes[logical]
+        wanted = attribute.is_custom and not attribute.attribute_of
+        if logical == entity.primary_id or not (wanted or logical in {*ALWAYS_OF_CUSTOM, *named, *excluded}):
+            continue
+        reason = _why_not_custom(attribute, entity, mine)
+        yield attribute if reason is None else NotMapped(entity=entity.logical_name, attribute=logical, reason=reason)
 
 
 def _why_not_standard(logical: str, attribute: Attribute | None, entry: MapEntry, mine: _Choice) -> str | None:

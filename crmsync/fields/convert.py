@@ -64,7 +64,7 @@ class Converter:
             self._others.append((source, field, partial(_or_else, function, mapping.value)))
         elif mapping.convert in _TEXT:
             limit = mapping.max_length or FIELD_LENGTH
-            short = limit // _BYTES_PER_CHARACTER if mapping.data_type == "text" else limit
+            short = limit // _BYTES_PER_CHARACTER if mapping.in_bytes else limit
             self._texts.append((source, field, short, function))
         else:
             self._others.append((source, field, function))
@@ -131,7 +131,7 @@ class Converter:
 def _function(mapping: Mapping, attribute: Attribute) -> Function:
     """How one value is converted; it is never called with None."""
     limit = mapping.max_length or FIELD_LENGTH
-    in_bytes = mapping.data_type == "text"
+    in_bytes = mapping.in_bytes
     shorten = shortener(limit, in_bytes=in_bytes, cut=cuts(mapping, attribute))
     match mapping.convert:
         case "email":
@@ -144,7 +144,7 @@ def _function(mapping: Mapping, attribute: Attribute) -> Function:
             return wall_time
         case "number as text":
             return number_text
-        case "guid" | "owner" | "company":
+        case "guid" | "owner" | "company" | "link":
             return str.lower
         case "label":
             return Labels(label_texts(attribute), shortener(limit, in_bytes=in_bytes, cut=True)).__getitem__

@@ -14,18 +14,19 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from crmsync.dynamics.schema import Entity
-from crmsync.marketo.schema import NewPersonField, Target
+from crmsync.marketo.schema import NewCustomObject, NewPersonField, Target
 
 ConvertKind = Literal[
     "text", "cut text", "email", "phone", "url",
     "boolean", "integer", "float", "currency", "number as text",
     "date", "datetime", "wall time",
     "label", "labels", "value",
-    "guid", "owner", "company", "constant",
+    "guid", "owner", "company", "link", "constant",
     "amount", "close date", "closed", "won", "team",
 ]  # fmt: skip
 """How a value is converted. ``value`` sends an option's number, ``wall time`` a date and time that have no zone,
-``owner`` and ``company`` the id of a record that must be in Marketo first. Those of the last line follow from several
+``owner`` and ``company`` the id of a record that must be in Marketo first, ``link`` the person or the company that a
+custom object belongs to. Those of the last line follow from several
 columns, or from a record beside the row (``crmsync.fields.derived``)."""
 
 KEY_FIELDS: dict[Target, str] = {
@@ -33,6 +34,7 @@ KEY_FIELDS: dict[Target, str] = {
     "company": "externalCompanyId",
     "sales_person": "externalSalesPersonId",
     "opportunity": "externalOpportunityId",
+    "custom_object": "dynamicsId",
 }
 """The field that every upsert of an object is keyed by; it holds the Dynamics id in lower case."""
 
@@ -53,6 +55,8 @@ ALWAYS_READ: dict[str, tuple[str, ...]] = {
 """Columns from which follows who continues whom, and opportunity roles: read whatever is mapped."""
 
 FIELD_LENGTH = 255
+OBJECT_TEXT_LENGTH = 2000
+"""Characters that a text field of a custom object holds; elsewhere it is bytes."""
 TEXT_AREA_BYTES = 30_000
 
 
@@ -80,6 +84,43 @@ class Mapping(_Frozen):
     value: str | bool | None = None
     also: tuple[str, ...] = ()
 
+    @property
+    def in_bytes(self) -> bool:
+        """Whether ``max_length`` counts bytes."""
+        return self.data_type == "text" and self.target != "custom_object"
+
+
+class Middle(_Frozen):
+    """The table between a custom entity and whom it belongs to: how it is read, and its lookup that leads there."""
+
+    entity: str
+    entity_set_name: str
+    primary_id: str
+    lookup: str
+
+
+class CustomLink(_Frozen):
+    """How a custom entity's record leads to the person or company that it belongs to: by its own lookup, or by that of
+    the record which its lookup leads to."""
+
+    to: Literal["person", "company"]
+    lookup: str
+    target: str
+    middle: Middle | None = None
+
+    @property
+    def path(self) -> str:
+        return self.lookup if self.middle is None else f"{self.lookup}.{self.middle.lookup}"
+
+
+class CustomObject(_Frozen):
+    """What a custom entity is in Marketo; ``make`` is what lacks there of it."""
+
+    name: str
+    link: CustomLink
+    link_field: str
+    make: NewCustomObject | None = None
+
 
 class WorksheetRow(_Frozen):
     """A field that only an administrator can make in Marketo, for one column."""
@@ -104,7 +145,8 @@ class NotMapped(_Frozen):
 class Selection(_Frozen):
     """The fields of one tenant. Entities stand in the order in which they are synced, mappings in that of the map.
 
-    ``left_out`` are entities that the subscription does not take, and why.
+    ``left_out`` are entities that the subscription does not take, and why. ``custom_objects`` are the custom entities
+    among the mappings: those that lead to people through others stand behind these.
     """
 
     mappings: dict[str, tuple[Mapping, ...]]
@@ -112,6 +154,7 @@ class Selection(_Frozen):
     worksheet: tuple[WorksheetRow, ...] = ()
     not_mapped: tuple[NotMapped, ...] = ()
     left_out: dict[str, str] = {}
+    custom_objects: dict[str, CustomObject] = {}
 
     def select(self, entity: Entity) -> tuple[str, ...]:
         """Names for ``$select``, sorted, without the primary key; a column that is gone from ``entity`` is left out."""
@@ -124,6 +167,16 @@ class Selection(_Frozen):
     def field_names(self, entity: str) -> tuple[str, ...]:
         """The Marketo fields that records of ``entity`` carry, the key first."""
         return tuple(mapping.field for mapping in self.mappings.get(entity, ()))
+
+    def without_entity(self, entity: str, why: str) -> Selection:
+        """The same selection with this custom entity left out."""
+        return self.model_copy(
+            update={
+                "mappings": {name: one for name, one in self.mappings.items() if name != entity},
+                "custom_objects": {name: one for name, one in self.custom_objects.items() if name != entity},
+                "left_out": self.left_out | {entity: why},
+            }
+        )
 
     def without(self, entity: str, attributes: Collection[str]) -> Selection:
         """The same selection with these columns no longer synced."""

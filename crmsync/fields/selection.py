@@ -6,18 +6,19 @@ fields cannot, is from "Lead fields", "Companies" and "Sales persons" (Marketo R
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.errors import FeatureMissing, FieldBudgetExceeded, NativeSyncOn
 from crmsync.fields.catalogue import DefaultMap, DerivedField, SystemField, default_map
 from crmsync.fields.columns import Wanted, columns
+from crmsync.fields.custom import with_custom_entities
 from crmsync.fields.model import FIELD_LENGTH, KEY_FIELDS, LINK_FIELDS, Mapping, NotMapped, Selection, WorksheetRow
 from crmsync.fields.naming import DisplayNames, check_choice
 from crmsync.fields.typemap import Fit, fitting, preferred, why_unmapped
 from crmsync.marketo.schema import CREATABLE_TYPES, CREATION_LIMIT, Field, MarketoSchema, NewPersonField, Target
-from crmsync.tenants import ENTITIES, FieldChoice, MappedName
+from crmsync.tenants import ENTITIES, CustomEntity, FieldChoice, MappedName
 
 SHOWN = 12
 
@@ -28,8 +29,10 @@ _MADE_BY_HAND: dict[Target, Literal["person", "company", "opportunity"]] = {
 """Objects whose fields only an administrator can make."""
 
 
-def select_fields(dynamics: DynamicsSchema, marketo: MarketoSchema, choice: FieldChoice) -> Selection:
-    """What would be synced, and what has to be made in Marketo first.
+def select_fields(
+    dynamics: DynamicsSchema, marketo: MarketoSchema, choice: FieldChoice, custom: Sequence[CustomEntity] = ()
+) -> Selection:
+    """What would be synced, and what has to be made in Marketo first; ``custom`` are entities for custom objects.
 
     Raises ``TenantFileWrong`` for a choice that cannot be, ``FieldBudgetExceeded`` for more new fields than Marketo
     lets the API make, ``NativeSyncOn`` when a field belongs to Marketo's own sync, and ``FeatureMissing`` when a
@@ -43,7 +46,7 @@ def select_fields(dynamics: DynamicsSchema, marketo: MarketoSchema, choice: Fiel
             chooser.add(name, choice)
     selection = chooser.selection()
     _check_budget(selection, marketo)
-    return selection
+    return with_custom_entities(selection, dynamics, marketo, custom)
 
 
 class _Chooser:

@@ -14,7 +14,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from crmsync.dynamics.schema import Attribute
-from crmsync.fields.model import FIELD_LENGTH, TEXT_AREA_BYTES, ConvertKind, Mapping
+from crmsync.fields.model import FIELD_LENGTH, OBJECT_TEXT_LENGTH, TEXT_AREA_BYTES, ConvertKind, Mapping
 from crmsync.marketo.schema import Field
 
 LOGICAL_NAME_LENGTH = 128
@@ -96,6 +96,12 @@ UNMAPPED: dict[str, str] = {
 }
 """Types that are never synced, and why."""
 
+OBJECT_TYPES = frozenset(
+    {"string", "boolean", "integer", "float", "email", "currency", "date", "datetime", "phone", "text"}
+)
+"""What a field of a custom object can be, beside a link ("Custom Object Fields")."""
+_LONG_FORMATS = frozenset({"TextArea", "RichText", "Json"})
+
 _CUTTABLE = frozenset({"text", "phone", "url", "label", "labels"})
 
 
@@ -121,6 +127,32 @@ def fitting(attribute: Attribute, data_type: str, field: Field | None = None) ->
     """How a column's values are kept in a field of ``data_type`` (an existing one where ``field`` is given)."""
     found = next((fit for fit in row(attribute) if fit.data_type == data_type), None)
     return _measured(found, attribute, field) if found else None
+
+
+def of_object(attribute: Attribute, data_type: str | None = None) -> Fit | None:
+    """How a column is kept in a field of a custom object: one of ``data_type``, or the one to make. None: not at all.
+
+    A text holds 2,000 characters there, so what may be longer than a string becomes one.
+    """
+    fits = [one for one in row(attribute) if one.data_type in OBJECT_TYPES and data_type in (None, one.data_type)]
+    measured = [_measured_object(one, attribute) for one in fits]
+    if not measured:
+        return None
+    best, text = measured[0], next((one for one in measured if one.data_type == "text"), None)
+    is_long = attribute.format in _LONG_FORMATS or (
+        best.convert in (*_CUTTABLE, "cut text") and _characters(best, attribute) > FIELD_LENGTH
+    )
+    return text if text is not None and best.data_type == "string" and is_long else best
+
+
+def _measured_object(fit: Fit, attribute: Attribute) -> Fit:
+    limit = {"text": OBJECT_TEXT_LENGTH, "string": FIELD_LENGTH, "email": FIELD_LENGTH, "phone": FIELD_LENGTH}
+    fit = fit._replace(max_length=limit.get(fit.data_type))
+    losses, convert = [fit.lossy, *_losses(fit, attribute)], fit.convert
+    if fit.max_length is not None and convert in _CUTTABLE and _characters(fit, attribute) > fit.max_length:
+        losses.append(f"cut to {fit.max_length:,} characters")
+        convert = "cut text" if convert == "text" else convert
+    return fit._replace(convert=convert, lossy="; ".join(filter(None, losses)) or None)
 
 
 def why_unmapped(attribute: Attribute) -> str:
@@ -156,16 +188,19 @@ def cuts(fit: Fit | Mapping, attribute: Attribute) -> bool:
 
 def _longest(fit: Fit | Mapping, attribute: Attribute) -> float:
     """The length of the longest value that a column can have in Marketo: characters, or bytes in a text area."""
+    in_bytes = fit.in_bytes if isinstance(fit, Mapping) else fit.data_type == "text"
+    return _characters(fit, attribute) * (4 if in_bytes else 1)
+
+
+def _characters(fit: Fit | Mapping, attribute: Attribute) -> float:
     labels = [len(label) for label in attribute.options.values()]
     if fit.convert == "label":
-        characters: float = max(labels, default=0)
-    elif fit.convert == "labels":
-        characters = sum(labels) + max(len(labels) - 1, 0)
-    elif attribute.type == "EntityNameType":
-        characters = LOGICAL_NAME_LENGTH
-    else:
-        characters = attribute.max_length if attribute.max_length is not None else float("inf")
-    return characters * 4 if fit.data_type == "text" else characters
+        return max(labels, default=0)
+    if fit.convert == "labels":
+        return sum(labels) + max(len(labels) - 1, 0)
+    if attribute.type == "EntityNameType":
+        return LOGICAL_NAME_LENGTH
+    return attribute.max_length if attribute.max_length is not None else float("inf")
 
 
 def _losses(fit: Fit, attribute: Attribute) -> list[str]:

@@ -210,4 +210,5 @@ _MEANING: dict[str, Callable[[Any], Any]] = {
     "guid": str.lower,
     "owner": str.lower,
     "company": str.lower,
+    "link": lambda value: str(value).lower(),
 }

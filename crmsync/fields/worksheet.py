@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from crmsync.fields.model import Mapping, Selection
+from crmsync.fields.model import CustomObject, Mapping, Selection
 
 _TYPE_LABELS = {
     "boolean": "Boolean",
@@ -80,6 +80,8 @@ def describe_plan(selection: Selection) -> list[str]:
         lines += [f"  {one.name} ({one.data_type}, '{one.display_name}')" for one in selection.to_create]
     else:
         lines.append("No Marketo field has to be created")
+    for entity, custom in selection.custom_objects.items():
+        lines += _custom_object(entity, custom)
     if selection.worksheet:
         lines.append(f"Marketo fields that only an administrator can make (worksheet): {len(selection.worksheet)}")
         lines += [f"  {row.object}: {row.field} ({row.data_type}, '{row.display_name}')" for row in selection.worksheet]
@@ -87,6 +89,16 @@ def describe_plan(selection: Selection) -> list[str]:
     lines += _section("Entities that are left out", [f"{name}: {why}" for name, why in selection.left_out.items()])
     left = [f"{one.entity}.{one.attribute}: {one.reason}" for one in selection.not_mapped]
     return lines + _section("Columns that are not synced", left)
+
+
+def _custom_object(entity: str, custom: CustomObject) -> Iterator[str]:
+    """What a custom entity becomes, and what of it will be made: an approved link or key stays for ever."""
+    yield f"{entity}: custom object {custom.name}, which belongs to a {custom.link.to} by {custom.link.path}"
+    if custom.make is not None and custom.make.fields:
+        yield f"Fields of custom object {custom.name} to be created: {len(custom.make.fields)}"
+        for one in custom.make.fields:
+            link = f", to {one.related[0]}.{one.related[1]}" if one.related else ""
+            yield f"  {one.name} ({one.data_type}, '{one.display_name}'{link})"
 
 
 def lossy(selection: Selection) -> Iterator[Mapping]:

@@ -28,6 +28,8 @@ READ_WRITE_SALES_PERSON = "Read-Write Sales Person"
 READ_WRITE_OPPORTUNITY = "Read-Write Opportunity"
 READ_WRITE_FIELDS = "Read-Write Schema Custom Field"
 READ_ACTIVITY = "Read-Only Activity"
+READ_WRITE_CUSTOM_OBJECT = "Read-Write Custom Object"
+READ_WRITE_CUSTOM_OBJECT_TYPE = "Read-Write Custom Object Type"
 NEEDED_PERMISSIONS = (
     READ_WRITE_LEAD,
     READ_WRITE_COMPANY,
@@ -36,6 +38,8 @@ NEEDED_PERMISSIONS = (
     READ_WRITE_FIELDS,
     READ_ACTIVITY,
 )
+CUSTOM_OBJECT_PERMISSIONS = (READ_WRITE_CUSTOM_OBJECT, READ_WRITE_CUSTOM_OBJECT_TYPE)
+"""Needed beside those where custom entities are synced."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,19 @@ DESCRIBE_ROLES = Call("GET", "/rest/v1/opportunities/roles/describe.json", READ_
 QUERY_ROLES = Call("GET", "/rest/v1/opportunities/roles.json", READ_WRITE_OPPORTUNITY)
 SYNC_ROLES = Call("POST", "/rest/v1/opportunities/roles.json", READ_WRITE_OPPORTUNITY, 60, _ENDED)
 DELETE_ROLES = Call("POST", "/rest/v1/opportunities/roles/delete.json", READ_WRITE_OPPORTUNITY, 60)
+
+QUERY_TYPES = Call("GET", "/rest/v1/customobjects/schema.json", READ_WRITE_CUSTOM_OBJECT_TYPE)
+LINKABLE_OBJECTS = Call("GET", "/rest/v1/customobjects/schema/linkableObjects.json", READ_WRITE_CUSTOM_OBJECT_TYPE)
+CREATE_TYPE = Call("POST", "/rest/v1/customobjects/schema.json", READ_WRITE_CUSTOM_OBJECT_TYPE, 30, _NOT_EXECUTED)
+ADD_TYPE_FIELDS = Call(
+    "POST", "/rest/v1/customobjects/schema/{name}/addField.json", READ_WRITE_CUSTOM_OBJECT_TYPE, 30, _NOT_EXECUTED
+)
+APPROVE_TYPE = Call(
+    "POST", "/rest/v1/customobjects/schema/{name}/approve.json", READ_WRITE_CUSTOM_OBJECT_TYPE, 60, _NOT_EXECUTED
+)
+QUERY_CUSTOM_OBJECTS = Call("GET", "/rest/v1/customobjects/{name}.json", READ_WRITE_CUSTOM_OBJECT)
+SYNC_CUSTOM_OBJECTS = Call("POST", "/rest/v1/customobjects/{name}.json", READ_WRITE_CUSTOM_OBJECT, 120, _ENDED)
+DELETE_CUSTOM_OBJECTS = Call("POST", "/rest/v1/customobjects/{name}/delete.json", READ_WRITE_CUSTOM_OBJECT, 60)
 
 START_IMPORT = Call("POST", "/bulk/v1/leads.json", READ_WRITE_LEAD, 60, _NOT_EXECUTED)
 IMPORT_STATUS = Call("GET", "/bulk/v1/leads/batch/{batch_id}.json", READ_WRITE_LEAD)

@@ -11,6 +11,8 @@ Marketo has no call that tells a user's permissions, so each is found by a call 
 - *Read-Write Schema Custom Field*: reading one page of the field schema, which needs this permission (or its sister for
   standard fields: a user with that one alone looks better here than it is).
 - *Read-Only Activity*: asking for a paging token.
+- *Read-Write Custom Object*: an update of a custom object type that does not exist. *Read-Write Custom Object Type*:
+  reading the types (with its read-only sister alone a user looks better here than it is). Only where they are needed.
 
 Only 603 means that the permission lacks: every other answer came from behind the permission check.
 
@@ -32,10 +34,13 @@ from crmsync.errors import (
     TryAgainLater,
 )
 from crmsync.marketo.calls import (
+    CUSTOM_OBJECT_PERMISSIONS,
     NEEDED_PERMISSIONS,
     PAGING_TOKEN,
     QUERY_FIELDS,
+    QUERY_TYPES,
     SYNC_COMPANIES,
+    SYNC_CUSTOM_OBJECTS,
     SYNC_OPPORTUNITIES,
     SYNC_PEOPLE,
     SYNC_SALES_PERSONS,
@@ -44,6 +49,7 @@ from crmsync.marketo.calls import (
 from crmsync.marketo.rest import Rest
 
 NOBODY = "crmsync-probe@crmsync.invalid"
+NO_TYPE = "crmsync_probe_of_no_type"
 NO_RECORD = "crmsync-probe-of-a-record-that-does-not-exist"
 
 _BY_DEDUPE_FIELDS = {"action": "updateOnly", "dedupeBy": "dedupeFields"}
@@ -56,13 +62,19 @@ PROBES: tuple[tuple[Call, dict[str, Any]], ...] = (
     (QUERY_FIELDS, {"batchSize": "1"}),
     (PAGING_TOKEN, {"sinceDatetime": "2026-01-01T00:00:00Z"}),
 )
+CUSTOM_OBJECT_PROBES: tuple[tuple[Call, dict[str, Any]], ...] = (
+    (SYNC_CUSTOM_OBJECTS.at(name=NO_TYPE), {**_BY_DEDUPE_FIELDS, "input": [{"dynamicsId": NO_RECORD}]}),
+    (QUERY_TYPES, {"names": NO_TYPE}),
+)
 """A call, and its body when it is a POST, or its parameters when it is a GET."""
 
 
-async def permissions(rest: Rest) -> dict[str, bool]:
+async def permissions(rest: Rest, *, custom_objects: bool = False) -> dict[str, bool]:
     """Each permission that crmsync needs, by its name in Marketo's role editor, and whether the API user has it."""
-    found = {str(call.permission): await _is_allowed(rest, call, body) for call, body in PROBES}
-    return {name: found[name] for name in NEEDED_PERMISSIONS}
+    probes = PROBES + (CUSTOM_OBJECT_PROBES if custom_objects else ())
+    names = NEEDED_PERMISSIONS + (CUSTOM_OBJECT_PERMISSIONS if custom_objects else ())
+    found = {str(call.permission): await _is_allowed(rest, call, body) for call, body in probes}
+    return {name: found[name] for name in names}
 
 
 async def native_sync_is_on(rest: Rest) -> bool:

@@ -22,14 +22,14 @@ import httpx
 from pydantic import SecretStr
 
 from crmsync.errors import TenantFileWrong
-from crmsync.marketo import activities, bulk, checks, fields, lists, objects, people
+from crmsync.marketo import activities, bulk, checks, custom_types, fields, lists, objects, people
 from crmsync.marketo.activities import ActivityPage
 from crmsync.marketo.auth import USER_AGENT, MarketoAuth
 from crmsync.marketo.bulk import ImportRow, ImportStatus
 from crmsync.marketo.outcomes import Outcome
 from crmsync.marketo.quota import Budget
 from crmsync.marketo.rest import Rest
-from crmsync.marketo.schema import MarketoSchema, NewPersonField
+from crmsync.marketo.schema import CustomObjects, MarketoSchema, NewCustomObject, NewPersonField
 from crmsync.tenants import MarketoConnection, Quota
 
 
@@ -102,9 +102,10 @@ class MarketoClient:
         """Calls that this API user has made today (US Central), by Marketo's own statistics."""
         return await self._rest.used_today()
 
-    async def permissions(self) -> dict[str, bool]:
-        """Each permission that crmsync needs and whether the API user has it; writes nothing."""
-        return await checks.permissions(self._rest)
+    async def permissions(self, *, custom_objects: bool = False) -> dict[str, bool]:
+        """Each permission that crmsync needs, for custom objects too, and whether the API user has it; writes
+        nothing."""
+        return await checks.permissions(self._rest, custom_objects=custom_objects)
 
     async def native_sync_is_on(self) -> bool:
         """Whether Marketo's own CRM sync is on, beside which crmsync cannot work; writes nothing."""
@@ -235,6 +236,34 @@ class MarketoClient:
     async def delete_roles(self, keys: Sequence[Mapping[str, Any]]) -> list[Outcome]:
         """Delete roles by their key; one that is gone already counts as deleted."""
         return await objects.delete_objects(self._rest, objects.ROLES, keys)
+
+    # Custom objects
+
+    async def custom_object_types(self) -> CustomObjects:
+        """The custom object types, and what a new one may link to. Raises ``FeatureMissing``, ``PermissionMissing``."""
+        return await custom_types.read_types(self._rest)
+
+    async def make_custom_object(self, new: NewCustomObject) -> None:
+        """Make and approve a custom object type, or the fields that it lacks; safe to repeat."""
+        await custom_types.make_type(self._rest, new)
+
+    async def sync_custom_objects(
+        self, name: str, key: str, records: Sequence[Mapping[str, Any]], *, action: str = "createOrUpdate"
+    ) -> list[Outcome]:
+        """Write custom objects of the type ``name`` by its dedupe field ``key``; as ``sync_people``."""
+        return await objects.sync_objects(self._rest, objects.custom_objects(name, key), records, action=action)
+
+    async def custom_objects(
+        self, name: str, filter_type: str, values: Sequence[str], fields: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        """The custom objects whose ``filter_type`` has one of ``values``."""
+        calls = objects.custom_objects(name, filter_type)
+        return await objects.find_objects(self._rest, calls, filter_type, values, fields)
+
+    async def delete_custom_objects(self, name: str, key: str, values: Sequence[str]) -> list[Outcome]:
+        """Delete custom objects by their dedupe field; one that is gone already counts as deleted."""
+        keys = [{key: one} for one in values]
+        return await objects.delete_objects(self._rest, objects.custom_objects(name, key), keys)
 
     # Bulk import
 

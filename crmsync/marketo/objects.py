@@ -13,13 +13,16 @@ from typing import Any
 
 from crmsync.marketo.batches import Key
 from crmsync.marketo.calls import (
+    DELETE_CUSTOM_OBJECTS,
     DELETE_OPPORTUNITIES,
     DELETE_ROLES,
     QUERY_COMPANIES,
+    QUERY_CUSTOM_OBJECTS,
     QUERY_OPPORTUNITIES,
     QUERY_ROLES,
     QUERY_SALES_PERSONS,
     SYNC_COMPANIES,
+    SYNC_CUSTOM_OBJECTS,
     SYNC_OPPORTUNITIES,
     SYNC_ROLES,
     SYNC_SALES_PERSONS,
@@ -48,10 +51,21 @@ OPPORTUNITIES = ObjectCalls("externalOpportunityId", SYNC_OPPORTUNITIES, QUERY_O
 ROLES = ObjectCalls(("externalOpportunityId", "leadId", "role"), SYNC_ROLES, QUERY_ROLES, DELETE_ROLES)
 
 
+def custom_objects(name: str, key: str) -> ObjectCalls:
+    """The calls of a custom object type, by its API name, whose dedupe field is ``key``."""
+    return ObjectCalls(
+        key,
+        SYNC_CUSTOM_OBJECTS.at(name=name),
+        QUERY_CUSTOM_OBJECTS.at(name=name),
+        DELETE_CUSTOM_OBJECTS.at(name=name),
+    )
+
+
 async def sync_objects(
     rest: Rest, calls: ObjectCalls, records: Sequence[Mapping[str, Any]], *, action: str
 ) -> list[Outcome]:
-    """Sync Companies, Sync Sales Persons, Sync Opportunities, Sync Opportunity Roles: by the key."""
+    """Sync Companies, Sync Sales Persons, Sync Opportunities, Sync Opportunity Roles, Sync Custom Objects: by the
+    key."""
     call = calls.sync if action in KEYED_ACTIONS else calls.sync.never_twice()
     return await write(rest, call, {"action": action, "dedupeBy": "dedupeFields"}, records, key=calls.key)
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Target = Literal["person", "company", "sales_person", "opportunity"]
+Target = Literal["person", "company", "sales_person", "opportunity", "custom_object"]
 
 CREATABLE_TYPES = frozenset(
     {
@@ -52,6 +52,31 @@ class ObjectSchema(BaseModel):
         return (name,) in self.searchable_fields
 
 
+class CustomObjectType(BaseModel):
+    """A custom object type as it would be once its draft, if there is one, is approved. ``links`` are the object and
+    the field, in lower case, that each link field leads to."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    display_name: str
+    is_approved: bool
+    has_draft: bool
+    dedupe_fields: tuple[str, ...] = ()
+    fields: dict[str, Field] = {}
+    links: dict[str, tuple[str, str]] = {}
+
+
+class CustomObjects(BaseModel):
+    """The subscription's custom object types by API name in lower case, and what a new one may link to: by object, the
+    name to give for a field by each name that it has, in lower case."""
+
+    model_config = ConfigDict(frozen=True)
+
+    types: dict[str, CustomObjectType] = {}
+    linkable: dict[str, dict[str, str]] = {}
+
+
 class MarketoSchema(BaseModel):
     """A snapshot of a subscription's schema; ``taken_at`` is UTC.
 
@@ -67,6 +92,7 @@ class MarketoSchema(BaseModel):
     sales_person: ObjectSchema
     opportunity: ObjectSchema | None = None
     opportunity_role: ObjectSchema | None = None
+    custom_objects: CustomObjects | None = None
     left_out: dict[str, str] = {}
     api_created_fields: int = 0
 
@@ -86,3 +112,27 @@ class NewPersonField(BaseModel):
     display_name: str
     data_type: str
     description: str = ""
+
+
+class NewObjectField(BaseModel):
+    """A field of a custom object type to be made; ``related`` are object and field of a link. Once approved, links and
+    dedupe fields stay as they are for ever."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    display_name: str
+    data_type: str
+    is_dedupe: bool = False
+    related: tuple[str, str] | None = None
+
+
+class NewCustomObject(BaseModel):
+    """A custom object type to be made, or fields to be added to one that is there."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    display_name: str
+    plural_name: str
+    fields: tuple[NewObjectField, ...]

@@ -6,7 +6,8 @@ whose surroundings changed is read once more. A mark goes only after what it sta
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import sqlalchemy as sa
@@ -70,8 +71,11 @@ async def mark(connection: AsyncConnection, tenant: str, entity: str, kind: Kind
     await upsert(connection, pending, rows)
 
 
-async def mark_arrivals(connection: AsyncConnection, tenant: str, entity: str, ids: Iterable[str]) -> None:
-    """People or opportunities are in Marketo now: the roles that waited for them are due."""
+async def mark_arrivals(connection: AsyncConnection, tenant: str, entity: str, ids: Sequence[str]) -> None:
+    """These are in Marketo now: the roles that waited for people or opportunities are due, and the records of custom
+    entities that waited for a person or a company."""
+    if entity in PEOPLE or entity == "account":
+        await _mark_waiting(connection, tenant, ids)
     if entity != "opportunity" and entity not in PEOPLE:
         return
     if entity in PEOPLE:
@@ -83,6 +87,17 @@ async def mark_arrivals(connection: AsyncConnection, tenant: str, entity: str, i
         whose = among(connection, participants.c.opportunity_id, ids)
     query = sa.select(participants.c.opportunity_id.distinct()).where(participants.c.tenant == tenant, whose)
     await mark(connection, tenant, "opportunity", "roles", await connection.scalars(query))
+
+
+async def _mark_waiting(connection: AsyncConnection, tenant: str, ids: Iterable[str]) -> None:
+    query = sa.select(records.c.entity, records.c.record_id).where(
+        records.c.tenant == tenant, among(connection, records.c.waiting_parent, ids)
+    )
+    waiting: dict[str, list[str]] = defaultdict(list)
+    for entity, record_id in await connection.execute(query):
+        waiting[entity].append(record_id)
+    for entity, found in waiting.items():
+        await mark(connection, tenant, entity, "again", found)
 
 
 def _of(tenant: str, entity: str, kind: Kind) -> sa.ColumnElement[bool]:

@@ -22,10 +22,13 @@ from crmsync.state.sql import among, among_numbers, now, upsert
 from crmsync.state.syncerrors import TO_DYNAMICS, TO_MARKETO, SyncError, forget_errors, keep_errors
 from crmsync.state.tables import counters, field_sets, in_flight, records
 
-RecordStatus = Literal["synced", "filtered", "failed", "deleted", "unknown", "unneeded", "gone", "merged", "converted"]
-"""``unneeded``: an account that no synced person belongs to, where the tenant wants only the others. ``deleted``: from
-Dynamics. Tombstones: ``gone``, the person was deleted in Marketo; ``merged``, it is one with that of another record, by
-a merge on either side; ``converted``, the lead became a contact. ``parent_id`` of the last two is that other record."""
+RecordStatus = Literal[
+    "synced", "filtered", "failed", "deleted", "unknown", "unneeded", "gone", "merged", "converted", "waiting"
+]
+"""``unneeded``: an account that no synced person belongs to, where the tenant wants only the others. ``waiting``: a
+custom entity's record whose person or company is not in Marketo. ``deleted``: from Dynamics. Tombstones: ``gone``, the
+person was deleted in Marketo; ``merged``, it is one with that of another record, by a merge on either side;
+``converted``, the lead became a contact. ``parent_id`` of the last two is that other record."""
 DEAD = ("deleted", "gone", "merged", "converted")
 
 FlightKind = Literal["sync", "import", "delete", "back"]
@@ -52,7 +55,8 @@ class Known(NamedTuple):
 
 class Outcome(NamedTuple):
     """What became of one record that was handled: a row of the ledger. ``parent_id``: the opportunity of a role; the
-    record that a lead or contact was merged into, or that a lead was converted to."""
+    record that a lead or contact was merged into, or that a lead was converted to; the record between a custom entity's
+    and whom that belongs to, who is ``waiting_parent`` while not in Marketo."""
 
     record_id: str
     status: RecordStatus
@@ -64,6 +68,7 @@ class Outcome(NamedTuple):
     waiting_company: str | None
     read_number: int
     parent_id: str | None = None
+    waiting_parent: str | None = None
 
 
 class Flight(BaseModel):

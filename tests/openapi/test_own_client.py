@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from crmsync.marketo.calls import CALLS
 from crmsync.marketo.client import MarketoClient
-from crmsync.marketo.schema import NewPersonField
+from crmsync.marketo.schema import NewCustomObject, NewObjectField, NewPersonField
 from crmsync.sandbox.core import PERMISSIONS, Clock, Limits, Subscription
 from crmsync.sandbox.marketo.app import marketo_app
 from crmsync.sandbox.observing import Exchange, Observer, observers
@@ -77,10 +77,30 @@ async def everything(client: MarketoClient) -> None:
         await client.sales_persons("externalSalesPersonId", values, [])
     await client.delete_people([int(str(outcomes[0].id)), 999_999])
     await client.merge_people(int(str(outcomes[1].id)), [int(str(outcomes[2].id))])
+    await custom_objects(client)
     batch = await client.start_import(b"dynamicsId,firstName\r\nk1,Ann\r\n,Nobody\r\n")
     await over(client, batch)
     await client.import_failures(batch)
     await client.import_warnings(batch)
+
+
+async def custom_objects(client: MarketoClient) -> None:
+    """A type, made twice, and records of it."""
+    await client.permissions(custom_objects=True)
+    fields = (
+        NewObjectField(name="dynamicsId", display_name="Dynamics Id", data_type="string", is_dedupe=True),
+        NewObjectField(name="person", display_name="Person", data_type="link", related=("lead", "dynamicsId")),
+    )
+    visit = NewCustomObject(name="visit", display_name="Visit", plural_name="Visits", fields=fields)
+    for _ in range(2):
+        await client.make_custom_object(visit)
+    assert "visit" in (await client.custom_object_types()).types
+    rows = [{"dynamicsId": key, "person": MANY[-1]} for key in MANY]
+    outcomes = await client.sync_custom_objects("visit", "dynamicsId", rows)
+    assert {outcome.status for outcome in outcomes} == {"created"}
+    for values in (MANY, MANY[:2]):
+        assert len(await client.custom_objects("visit", "dynamicsId", values, ["dynamicsId"])) == len(values)
+    await client.delete_custom_objects("visit", "dynamicsId", MANY[:2])
 
 
 async def over(client: MarketoClient, batch: int) -> None:

@@ -18,6 +18,7 @@ import httpx
 import sqlalchemy as sa
 
 from crmsync.dynamics.pacing import Sleep
+from crmsync.engine.checks.custom import custom_checks
 from crmsync.engine.checks.dynamics import dynamics_checks
 from crmsync.engine.checks.look import Look
 from crmsync.engine.checks.marketo import SIGN_IN, clock_check, marketo_checks
@@ -60,7 +61,9 @@ async def validate(
 
 async def _dynamics(look: Look) -> list[CheckLine]:
     try:
-        return await run("Dynamics", [*seven(look), *dynamics_checks(look), clock_check(look, "Dynamics", URL)])
+        return await run(
+            "Dynamics", [*seven(look), *dynamics_checks(look), *custom_checks(look), clock_check(look, "Dynamics", URL)]
+        )
     finally:
         look.dynamics_done.set()
 

@@ -22,7 +22,7 @@ from crmsync.errors import ChangeTrackingOff, ColumnMissing, OperatorMustAct
 from crmsync.fields.catalogue import default_map
 from crmsync.fields.columns import Wanted, columns
 from crmsync.fields.naming import check_choice
-from crmsync.tenants import OPTIONAL, EntityName, FieldChoice, MappedName
+from crmsync.tenants import ENTITIES, EntityName, FieldChoice, MappedName, is_optional
 
 ORGANIZATION = "Organization"
 LABELS = "English labels"
@@ -96,7 +96,7 @@ def privileges(look: Look, names: Sequence[str], entity: EntityName) -> Looking:
     return found
 
 
-async def change_tracking(look: Look, entity: EntityName) -> str:
+async def change_tracking(look: Look, entity: str) -> str:
     if entity in look.untracked:
         raise ToldElsewhere(f"told by '{STEPS}'")
     definition = await look.dynamics.entity(entity)
@@ -165,8 +165,9 @@ def _only(choice: FieldChoice, entity: MappedName) -> FieldChoice:
     )
 
 
-def _or_without(entity: EntityName) -> str:
+def _or_without(entity: str) -> str:
     """The other way out, for an entity that the rest does without."""
-    if entity not in OPTIONAL:
+    if not is_optional(entity):
         return ""
-    return f" Or leave {entity} out ('entities' in the tenant file): until then the sync goes on without it."
+    where = "entities" if entity in ENTITIES else "custom_entities"
+    return f" Or leave {entity} out ('{where}' in the tenant file): until then the sync goes on without it."

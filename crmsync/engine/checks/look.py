@@ -15,6 +15,7 @@ from crmsync.dynamics.pacing import Sleep
 from crmsync.dynamics.schema import Entity
 from crmsync.dynamics.setup_solutions import Solution
 from crmsync.engine.session import dynamics_credential
+from crmsync.fields.model import CustomLink
 from crmsync.marketo.client import MarketoClient
 from crmsync.secrets import SecretStore
 from crmsync.tenants import Tenant
@@ -38,6 +39,8 @@ class Look:
     config_user: str | None = None
     untracked: frozenset[str] = frozenset()
     entities: dict[str, Entity] = field(default_factory=dict)
+    custom: dict[str, tuple[Entity, CustomLink]] = field(default_factory=dict)
+    """Custom entities, and how they lead to whom they belong to."""
     clocks: dict[str, tuple[datetime, datetime]] = field(default_factory=dict)
     """A service's clock and ours at the same moment, by service."""
     permissions: Mapping[str, bool] = field(default_factory=dict)

@@ -20,7 +20,13 @@ from crmsync.errors import (
     TenantFileWrong,
 )
 from crmsync.fields.selection import select_fields
-from crmsync.marketo.calls import NEEDED_PERMISSIONS, READ_ACTIVITY, READ_WRITE_COMPANY, READ_WRITE_OPPORTUNITY
+from crmsync.marketo.calls import (
+    CUSTOM_OBJECT_PERMISSIONS,
+    NEEDED_PERMISSIONS,
+    READ_ACTIVITY,
+    READ_WRITE_COMPANY,
+    READ_WRITE_OPPORTUNITY,
+)
 from crmsync.marketo.quota import next_midnight
 from crmsync.marketo.schema import CREATION_LIMIT
 
@@ -40,6 +46,7 @@ def marketo_checks(look: Look) -> list[Check]:
         READ_ACTIVITY: look.tenant.to_dynamics,
     }
     permissions = [name for name in NEEDED_PERMISSIONS if optional.get(name, True)]
+    permissions += CUSTOM_OBJECT_PERMISSIONS if look.tenant.custom_entities else ()
     needed = tuple(_permission(name) for name in permissions)
     return [
         Check(SIGN_IN, "Base URL, client id and secret belong together.", partial(sign_in, look)),
@@ -88,7 +95,8 @@ async def sign_in(look: Look) -> str:
 
 async def permission(look: Look, name: str) -> str:
     if not look.permissions:
-        look.permissions = await look.marketo.permissions()
+        wanted = bool(look.tenant.custom_entities)
+        look.permissions = await look.marketo.permissions(custom_objects=wanted)
     if look.permissions[name]:
         return "given"
     raise PermissionMissing(

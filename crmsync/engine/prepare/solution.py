@@ -8,13 +8,18 @@ not there already, it is crmsync's own small set in the unmanaged solution ``crm
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from crmsync.dynamics import setup_import, setup_roles, setup_solutions, setup_tables, setup_users
 from crmsync.dynamics.privileges import DEPTH, ROLE, needs
+from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.dynamics.setup_import import SolutionFile
 from crmsync.dynamics.setup_roles import Role
 from crmsync.dynamics.setup_solutions import IN_OURS, OURS, Part, Solution
+from crmsync.engine.custom.making import with_middles
 from crmsync.engine.prepare.stage import Change, Found, Stage, Step
-from crmsync.errors import PermissionMissing, SolutionRefused
+from crmsync.errors import EntityMissing, PermissionMissing, SolutionRefused
+from crmsync.fields.custom_links import link_of
 from crmsync.tenants import ENTITIES, OPTIONAL
 
 SHOWN_WARNINGS = 5
@@ -117,7 +122,9 @@ async def look_at_role(stage: Stage) -> Found:
 async def _wanted_privileges(stage: Stage) -> list[str]:
     """What the sync needs, without what this organization does not know and the sync can do without."""
     config = await setup_users.find_config(stage.channel)
+    custom = await _custom_privileges(stage)
     names = {one.name: one.right == "look" or one.entity in OPTIONAL for one in needs(stage.tenant)}
+    names |= dict.fromkeys(custom, True)
     if config is not None:
         names[f"prvRead{config.schema_name}"] = True
     known = await setup_roles.privilege_ids(stage.channel, names)
@@ -129,6 +136,22 @@ async def _wanted_privileges(stage: Stage) -> list[str]:
             tenant=stage.channel.tenant,
         )
     return [name for name in names if name in known]
+
+
+async def _custom_privileges(stage: Stage) -> list[str]:
+    """What is needed to read the custom entities, and the tables through which they lead to somebody."""
+    found: list[str | None] = []
+    for wanted in stage.tenant.custom_entities:
+        try:
+            entity = await stage.admin.entity(wanted.entity)
+            blank = DynamicsSchema(taken_at=datetime.now(UTC), entities={entity.logical_name: entity})
+            schema = await with_middles(stage.admin, blank, entity, wanted)
+            link = link_of(entity, schema.beside, wanted.link)
+            between = [link.middle.entity] if link is not None and link.middle is not None else []
+            found += [await setup_tables.read_privilege(stage.channel, one) for one in (wanted.entity, *between)]
+        except EntityMissing:
+            continue  # validate tells
+    return [name for name in found if name is not None]
 
 
 async def _give(stage: Stage, role_id: str, names: list[str]) -> None:
@@ -208,7 +231,8 @@ async def undo_filter(stage: Stage) -> Found:
 
 async def look_at_tracking(stage: Stage) -> Found:
     """Change tracking of every entity that is synced."""
-    found = await setup_tables.tracking_of(stage.channel, stage.tenant.entities, optional=OPTIONAL)
+    names, custom = stage.tenant.entities, stage.tenant.custom_names
+    found = await setup_tables.tracking_of(stage.channel, [*names, *custom], optional=(*OPTIONAL, *custom))
     off = [one for one in found if not one.on]
     stage.to_publish |= {one.entity for one in off}
 
