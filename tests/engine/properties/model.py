@@ -36,12 +36,15 @@ class Field:
     edited: set[Side] = field(default_factory=set)
     loose: bool = False
     carried: set[Side] = field(default_factory=set)
+    agreed: Any = "never"
 
     def edit(self, side: Side, value: Any) -> None:
         """Somebody writes this value; the one that is there already is no change."""
         if getattr(self, side) != value:
             setattr(self, side, value)
             self.edited.add(side)
+            if value == self.agreed:
+                self.edited.discard(side)  # back to what both had: no change
             self.loose = self.loose or side in self.carried
 
     def targets(self, entity: str, *, anew: bool) -> set[Any]:
@@ -61,6 +64,7 @@ class Field:
         """Both sides agree, and the store knows it."""
         self.edited.clear()
         self.loose = False
+        self.agreed = self.dynamics
 
 
 @dataclass

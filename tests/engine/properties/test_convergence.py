@@ -97,6 +97,17 @@ def tussles(draw: st.DrawFn) -> list[Step]:
     return [draw(edits(number, name)), draw(between), draw(edits(number, name))]
 
 
+@st.composite
+def lost_edits(draw: st.DrawFn) -> list[Step]:
+    """A change arrives in a run that dies of it, and the field is edited once more."""
+    number, side, kind = draw(who), draw(sides), draw(st.sampled_from(["reset", "truncate", "hang"]))
+    if side == "dynamics":
+        first, (service, path, method, skip) = Edit(number, "title", dynamics=("B",)), WRITES[0]
+    else:
+        first, (service, path, method, skip) = Edit(number, "title", marketo=("B",)), WRITES[2]
+    return [first, Cycle(Trouble(service, kind, path, method, skip=skip, lost=True)), draw(edits(number, "title"))]
+
+
 creates = st.builds(
     Create, st.sampled_from(["lead", "contact"]), text, st.sampled_from([False, False, True]), st.none() | few
 )
@@ -115,7 +126,7 @@ if QUALIFY:
 if MERGE_IN_DYNAMICS:
     others.append(st.builds(MergeInDynamics, who, who))
 singly: list[st.SearchStrategy[Step]] = [*others, edits(), edits(), edits(), creates, cycles, cycles, cycles]
-weighted = [*[one.map(lambda step: [step]) for one in singly], *[tussles()] * 7]
+weighted = [*[one.map(lambda step: [step]) for one in singly], *[tussles()] * 6, *[lost_edits()] * 6]
 groups = st.lists(st.integers(0, len(weighted) - 1).flatmap(lambda number: weighted[number]), min_size=1, max_size=5)
 first = st.lists(creates, min_size=1, max_size=2)
 examples = st.builds(lambda made, then: [*made, Cycle(), *chain.from_iterable(then)], first, groups)
