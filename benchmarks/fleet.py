@@ -107,7 +107,7 @@ def start_sandbox(folder: Path, tenants: Iterable[str]) -> subprocess.Popen[byte
 async def prepare(folder: Path, changed: int) -> None:
     """Connect the tenants that will have changes, and bring all others to where an idle cycle begins."""
     from crmsync.engine.session import open_session
-    from crmsync.engine.setup import saved_selection, snapshots
+    from crmsync.engine.setup import snapshots
     from crmsync.secrets import SecretStore
     from crmsync.state.store import open_store
     from crmsync.tenants import load_tenant, tenant_names
@@ -121,10 +121,10 @@ async def prepare(folder: Path, changed: int) -> None:
             async with gate, open_session(tenants[number], secrets, run="benchmark", store=store) as session:
                 await (connect(session) if number < max(1, changed) else read_first(session, known))
 
-        known: tuple[Any, Any, Any] = (None, None, None)
+        known: Any = None
         await one(0)
         async with open_session(tenants[0], secrets, run="benchmark", store=store) as session:
-            known = (*await snapshots(session), await saved_selection(session))
+            known, _ = await snapshots(session)
         await asyncio.gather(*[one(number) for number in range(1, len(tenants))])
         async with store.engine.begin() as connection:
             await connection.exec_driver_sql(f"UPDATE runs SET ended_at = '{LATER}'")
@@ -141,15 +141,15 @@ async def connect(session: Any) -> None:
     await sync.first_sync(session)
 
 
-async def read_first(session: Any, known: tuple[Any, Any, Any]) -> None:
-    """What an idle cycle needs: a binding, schema and selection (those of the first tenant), delta links."""
+async def read_first(session: Any, dynamics: Any) -> None:
+    """What an idle cycle needs: a binding, a schema (the first tenant's) and a selection, delta links and tokens."""
     from crmsync.engine import setup
-    from crmsync.engine.datapath import selection_digest
+    from crmsync.engine.back.direction import FromMarketo
+    from crmsync.engine.chosen import selection_digest
     from crmsync.state.checkpoints import Checkpoint
     from crmsync.state.lifecycle import TenantState
     from crmsync.state.tenantstore import Binding
 
-    dynamics, marketo, selection = known
     who, connection = await session.dynamics.who_am_i(), session.tenant
     binding = Binding(
         organization_id=who.organization_id,
@@ -160,15 +160,17 @@ async def read_first(session: Any, known: tuple[Any, Any, Any]) -> None:
     )
     await session.store.tenants.bind(session.name, binding, run="benchmark", why="benchmark")
     await setup.keep_snapshot(session, "dynamics", dynamics)
-    await setup.keep_snapshot(session, "marketo", marketo)
-    await session.store.schemas.keep_selection(session.name, selection.model_dump_json())
+    await setup.keep_snapshot(session, "marketo", await session.marketo.schema())
+    await session.store.tenants.move(session.name, TenantState("schema_refreshed"), run="benchmark", why="benchmark")
+    selection = await setup.select_fields(session)
     for name, entity in dynamics.entities.items():
         async for page in session.dynamics.changes(entity, selection.select(entity)):
             link = page.delta_link
-        digest = selection_digest(dynamics, selection, name)
+        digest = selection_digest(connection, dynamics, selection, name)
         point = Checkpoint(entity=name, selection_digest=digest, read_done=True, delta_link=link)
         await session.store.checkpoints.put(session.name, point)
-    for state in ("schema_refreshed", "fields_selected", "first_sync", "syncing"):
+    await FromMarketo(session).start(dynamics, selection)
+    for state in ("first_sync", "syncing"):
         await session.store.tenants.move(session.name, TenantState(state), run="benchmark", why="benchmark")
 
 

@@ -158,8 +158,8 @@ class Fleet:
             return
         line.cycles += 1
         line.error = None
-        if report.total.read:
-            line.written += report.total.written
+        if report.total.read or report.total_to_dynamics.read:
+            line.written += report.total.written + report.total_to_dynamics.written
             line.last = summary(report)
         else:
             line.idle += 1

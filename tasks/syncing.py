@@ -17,7 +17,7 @@ from crmsync.engine.report import SyncReport
 from crmsync.engine.setup import Enabled
 from tasks.markdown import section, table
 from tasks.policy import HOUR, MINUTE, step
-from tasks.telling import ProgressArtifacts, duration, say, show
+from tasks.telling import ProgressArtifacts, counted, duration, say, show
 from tasks.tenant import TenantName, session_of, writer_of
 
 FIRST_SYNC_MINUTES = 7 * 24 * HOUR / MINUTE
@@ -92,6 +92,9 @@ async def _reported(report: SyncReport) -> SyncReport:
         rows = [(entity, *counts.model_dump().values()) for entity, counts in report.entities.items()]
         head = ("Entity", "Read", "Filtered", "Unchanged", "Created", "Updated", "Deleted", "Failed")
         text = section(f"{report.kind.capitalize()} in {duration(report.seconds)}", table(head, rows))
+        back = [(entity, *counts.model_dump().values()) for entity, counts in report.to_dynamics.items() if counts.read]
+        back_head = ("Entity", "Read", "Updated", "Created", "Failed", "Collisions")
+        text += section("Marketo → Dynamics", table(back_head, back))
         parked = [(field.entity, field.attribute, field.marketo_field, field.reason) for field in report.parked]
         text += section("Parked fields", table(("Entity", "Column", "Marketo field", "Why"), parked))
         text += section("Not synced", table(("Entity", "Why"), list(report.left_out.items())))
@@ -106,7 +109,14 @@ def summary(report: SyncReport) -> str:
     if report.skipped is not None:
         return f"Skipped: {report.skipped}"
     counts = [f"{count:,} {kind}" for kind, count in report.total.model_dump().items() if count]
-    line = f"{report.kind.capitalize()} done in {duration(report.seconds)}: {', '.join(counts) or 'nothing changed'}"
+    back = [_back(kind, count) for kind, count in report.total_to_dynamics.model_dump().items() if count]
+    told = [", ".join(counts)] if counts else []
+    told += [f"to Dynamics {', '.join(back)}"] if back else []
+    line = f"{report.kind.capitalize()} done in {duration(report.seconds)}: {'; '.join(told) or 'nothing changed'}"
     if report.parked:
         line += "; parked: " + ", ".join(f"{field.entity}.{field.attribute}" for field in report.parked)
     return line
+
+
+def _back(kind: str, count: int) -> str:
+    return counted(count, "collision") if kind == "collisions" else f"{count:,} {kind}"

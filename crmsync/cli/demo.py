@@ -28,8 +28,8 @@ async def demo(
     """See one tenant connected, synced and resynced, on this machine.
 
     Starts a Dynamics, an Entra ID, a Marketo and a mail server on loopback, and a Prefect server of its own; connects a
-    tenant; changes records and deletes a column in Dynamics as an administrator would; shows what became of it in
-    Marketo and in the mailbox. Takes about a minute, needs no network, and leaves nothing running:
+    tenant; changes records on both sides and deletes a column in Dynamics as an administrator would; shows what became
+    of it on the other side and in the mailbox. Takes about a minute, needs no network, and leaves nothing running:
 
         crmsync demo
 

@@ -16,6 +16,7 @@ from crmsync.state.store import open_store
 
 DELETED_COLUMN = "new_favouritecolour"
 NEW_TITLE = "Head of Everything"
+NEW_PHONE = "+1 555 0100"
 NEW_LEAD = {"firstname": "Ada", "lastname": "Lovelace", "jobtitle": "Analyst", "emailaddress1": "ada@lovelace.example"}
 
 
@@ -63,6 +64,30 @@ class Acts:
         self._line(f"In Marketo {name}'s title was '{was}' and is '{titles[key]}'; Ada Lovelace is there")
         return "a changed and a new lead were in Marketo after one cycle"
 
+    async def change_in_marketo(self) -> str:
+        """A contact changed on both sides: each side's change arrives on the other, and the opt-out with them."""
+        from flows.sync import sync
+
+        async with self._box.administrator() as dynamics, self._box.marketo() as marketo:
+            found = await marketo.people("msType", ["Contact"], ["id", "dynamicsId", "firstName", "lastName"])
+            person = next(one for one in found if one["firstName"] and one["lastName"])
+            name, key = f"{person['firstName']} {person['lastName']}", str(person["dynamicsId"])
+            self._line(
+                f"In Marketo {name} gets the phone number {NEW_PHONE} and unsubscribes; in Dynamics a new job title"
+            )
+            change = {"id": person["id"], "phone": NEW_PHONE, "unsubscribed": True}
+            await marketo.sync_people([change], action="updateOnly", lookup_field="id")
+            await dynamics.update("contacts", key, {"jobtitle": NEW_TITLE})
+            await heard(self._console, lambda: sync(TENANT))
+            contact = await dynamics.entity("contact")
+            columns = ["telephone1", "donotbulkemail", "jobtitle"]
+            [row] = await dynamics.read_by_ids(contact, columns, [key])
+            [now] = await marketo.people("dynamicsId", [key], ["title", "phone", "unsubscribed"])
+        there = (row["telephone1"], row["donotbulkemail"]) == (NEW_PHONE, True)
+        self._expect(there and now["title"] == NEW_TITLE, "both sides' changes arrived")
+        self._line(f"In Dynamics {name} has the number and is not to be mailed; in Marketo the title '{NEW_TITLE}'")
+        return "changes of one person on both sides merged, and the opt-out reached Dynamics"
+
     async def delete_column(self) -> str:
         """A column that is synced vanishes: the next cycle parks it and goes on."""
         from flows.sync import sync
@@ -103,6 +128,7 @@ class Acts:
             ("Register the deployments", self.register),
             (f"Connect {TENANT}", self.connect),
             ("Change a lead in Dynamics, and add one", self.change),
+            ("Change a contact on both sides", self.change_in_marketo),
             ("Delete a synced column in Dynamics", self.delete_column),
             ("Resync", self.resync),
             ("One more cycle", self.quiet_cycle),

@@ -5,7 +5,8 @@ The same reading as a lane's: a first read by change tracking, changes from then
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
@@ -42,10 +43,12 @@ class ConnectionLane:
     async def open(self) -> None:
         """Nothing to prepare."""
 
-    async def first_read(self, checkpoint: Checkpoint) -> Checkpoint:
-        """Read everything, from the start or from where a run was killed."""
+    async def first_read(self, checkpoint: Checkpoint, *, through: bool = True) -> Checkpoint:
+        """Read everything, from the start or from where it was left; without ``through`` only one page of it."""
         if checkpoint.delta_link is None:
-            checkpoint = await self._drain(self._changes(checkpoint.next_link), checkpoint)
+            checkpoint = await self._drain(self._changes(checkpoint.next_link), checkpoint, through)
+            if checkpoint.delta_link is None:
+                return checkpoint
         since: datetime = (checkpoint.read_started_at or self._session.clock()) - OVERLAP
         late = self._session.dynamics.read(
             self._entity,
@@ -60,9 +63,13 @@ class ConnectionLane:
             await self._session.store.participants.forget_unmet(self._session.name, checkpoint.read_number)
         return await self._move(checkpoint.model_copy(update={"read_done": True}))
 
-    async def changes(self, checkpoint: Checkpoint, first: ChangePage | None = None) -> Checkpoint:
-        """Read what changed since the checkpoint; ``first`` is the first page, where it was read already."""
-        return await self._drain(self._changes(checkpoint.next_link or checkpoint.delta_link, first), checkpoint)
+    async def changes(
+        self, checkpoint: Checkpoint, first: ChangePage | None = None, *, through: bool = True
+    ) -> Checkpoint:
+        """Read what changed since the checkpoint; ``first`` is the first page, where it was read already. Without
+        ``through`` only one page of it, and a small first one before that."""
+        pages = self._changes(checkpoint.next_link or checkpoint.delta_link, first)
+        return await self._drain(pages, checkpoint, through, first)
 
     async def again(self, ids: Sequence[str], read_number: int, *, mode: Mode = "forced", needed: bool = False) -> int:
         """Read these once more. How many of them Dynamics has."""
@@ -74,29 +81,41 @@ class ConnectionLane:
     async def remove(self, ids: Sequence[str], read_number: int) -> None:
         """Nothing was left for later: a connection that is gone was forgotten when it was noted."""
 
-    def _changes(self, link: str | None, first: ChangePage | None = None) -> AsyncIterator[ChangePage]:
+    def _changes(self, link: str | None, first: ChangePage | None = None) -> AsyncGenerator[ChangePage, None]:
         return self._session.dynamics.changes(
             self._entity, self._select, link=link, page_size=PAGE_SIZE, first=first, lookup_types=True
         )
 
-    async def _drain(self, pages: AsyncIterator[ChangePage], checkpoint: Checkpoint) -> Checkpoint:
-        async for page in prefetched(pages):
-            noted = await self._note(page.records, page.deleted, checkpoint.read_number)
-            rest = len(page.records) - noted
-            counts = Counts(read=len(page.records), filtered=rest, unchanged=noted)
-            await self._session.store.records.count(self._session.name, "connection", counts.model_dump())
-            self.counts += counts
-            checkpoint = await self._move(
-                checkpoint.model_copy(
-                    update={
-                        "read_started_at": checkpoint.read_started_at or page.server_time,
-                        "records_read": checkpoint.records_read + len(page.records),
-                        "next_link": page.next_link,
-                        "delta_link": page.delta_link or checkpoint.delta_link,
-                    }
-                )
-            )
+    async def _drain(
+        self,
+        pages: AsyncGenerator[ChangePage, None],
+        checkpoint: Checkpoint,
+        through: bool,
+        first: ChangePage | None = None,
+    ) -> Checkpoint:
+        async with aclosing(prefetched(pages) if through else pages) as read:
+            async for page in read:
+                checkpoint = await self._page(page, checkpoint)
+                if not through and page is not first:
+                    break
         return checkpoint
+
+    async def _page(self, page: ChangePage, checkpoint: Checkpoint) -> Checkpoint:
+        noted = await self._note(page.records, page.deleted, checkpoint.read_number)
+        rest = len(page.records) - noted
+        counts = Counts(read=len(page.records), filtered=rest, unchanged=noted)
+        await self._session.store.records.count(self._session.name, "connection", counts.model_dump())
+        self.counts += counts
+        return await self._move(
+            checkpoint.model_copy(
+                update={
+                    "read_started_at": checkpoint.read_started_at or page.server_time,
+                    "records_read": checkpoint.records_read + len(page.records),
+                    "next_link": page.next_link,
+                    "delta_link": page.delta_link or checkpoint.delta_link,
+                }
+            )
+        )
 
     async def _note(self, rows: Sequence[dict[str, Any]], deleted: Sequence[str], read_number: int) -> int:
         found = [one for row in rows if (one := of_connection(row)) is not None]

@@ -8,8 +8,9 @@ for a full sync").
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import timedelta
+from dataclasses import dataclass
 
 from crmsync.dynamics.schema import DynamicsSchema, Entity
 from crmsync.dynamics.tracking import ChangePage
@@ -18,13 +19,16 @@ from crmsync.engine.back.streams import Glimpse
 from crmsync.engine.chosen import carried, chosen_fields, due_again, left_out, selection_digest
 from crmsync.engine.connections import ConnectionLane
 from crmsync.engine.destination import ROLE
+from crmsync.engine.handover import Handover
 from crmsync.engine.lane import Lane
 from crmsync.engine.links import Links
+from crmsync.engine.look import look_again
 from crmsync.engine.report import Counts, ProgressListener
 from crmsync.engine.roles import Roles
 from crmsync.engine.session import Session
 from crmsync.engine.settle import settle_all
 from crmsync.engine.setup import keep_snapshot, park_vanished
+from crmsync.engine.succession import PEOPLE, Succession
 from crmsync.engine.tempo import Tempo
 from crmsync.errors import (
     ChangeTrackingExpired,
@@ -47,7 +51,7 @@ STARTS = 4
 """How often an entity is taken up anew in one run, when column after column turns out to be gone."""
 
 REMOVED_AT_ONCE = 1200
-READ_AGAIN_AT_ONCE = 1000
+AGAIN_AT_ONCE = 1000
 
 LEAVE_OUT = (ChangeTrackingOff, EntityMissing, FeatureMissing, PermissionMissing)
 """Why an entity that the rest does without is left out of a run; the next run tries again."""
@@ -55,12 +59,22 @@ LEAVE_OUT = (ChangeTrackingOff, EntityMissing, FeatureMissing, PermissionMissing
 LEAVE_OUT_CUSTOM = (*LEAVE_OUT, RecordRefused, RequestRefused)
 """The same for custom ones, of which anything may be refused: the custom object may be gone."""
 
-OWN_LANE_SECONDS = 60.0
-"""How long a cycle reads on at a custom entity's first read: so much later come the others' changes, at most."""
+
+@dataclass(frozen=True)
+class Due:
+    """Records that are due though they did not change, as of the latest write of owners and companies."""
+
+    ids: list[str]
+    parents_written: int
 
 
 class DataPath:
-    """Carries the tenant's entities to Marketo, one after the other; ``counts`` and ``notes`` tell what happened."""
+    """Carries the tenant's entities to Marketo; ``counts`` and ``notes`` tell what happened.
+
+    An entity is carried to its end (``carry``) or in turns of a page (``turn``); those that need more turns are
+    ``behind``. No two entities are carried at the same time, so no key is in flight twice when one brings a record of
+    another (invariant 2).
+    """
 
     def __init__(
         self,
@@ -82,8 +96,11 @@ class DataPath:
         self.counts: dict[str, Counts] = {}
         self.notes: list[str] = []
         self.left_out = left_out(session.tenant, schema, selection)
-        self.in_slices = False
+        self.behind: set[str] = set()
         self.from_marketo = FromMarketo(session, seen)
+        self._starts: Counter[str] = Counter()
+        self._tempos: dict[str, Tempo] = {}
+        self._due: dict[str, Due] = {}
         self._parents: dict[str, Lane | ConnectionLane] = {}
         self._links = Links(session, bring=self._bring)
 
@@ -122,27 +139,45 @@ class DataPath:
         """Whether a run was killed after it had read everything, before what is left for its end was done."""
         return bool(await self._session.store.pending.counts(self._session.name))
 
-    async def collect(self) -> None:
-        """Before the entities: what happened in Marketo, and new records in Dynamics for whom it wants there."""
-        await self.from_marketo.collect(*self.shape)
+    async def collect(self, *, most: int | None = None) -> None:
+        """Before the entities: what happened in Marketo, and new records in Dynamics for whom it wants there; with
+        ``most`` only for about so many of each entity."""
+        before = {name: counts.created for name, counts in self.from_marketo.counts.items()}
+        await self.from_marketo.collect(*self.shape, most=most)
         for name, counts in self.from_marketo.counts.items():
-            if counts.created:
+            if counts.created > before.get(name, 0):
                 self._pages.pop(name, None)  # read before the new records were made
 
     async def carry(self, name: str) -> None:
-        """Carry one entity: its first read where that is needed, else what changed; then what is due again.
+        """Carry one entity to its end: its first read where that is needed, else what changed; then what is due again.
 
         An optional entity that cannot be read or written is left out, which is told; the others go on.
         """
+        await self.turn(name, through=True)
+        while name in self.behind:
+            await self.turn(name, through=True)
+
+    async def turn(self, name: str, *, through: bool = False) -> None:
+        """Carry one page of this entity, and a page of what is due again; with ``through`` all that is to be read."""
         if name in self.left_out:
             return
         try:
-            await self._carry_with_patience(name)
+            await self._carry_with_patience(name, through=through)
         except LEAVE_OUT_CUSTOM as error:
             self._leave_out_or_raise(name, error)
+        if name in PEOPLE and name == [one for one in self.entities if one in PEOPLE][-1]:
+            await self._hand_over()
+
+    async def look_again(self) -> None:
+        """Between two rounds of turns: see what changed meanwhile, on both sides."""
+        again = await look_again(self._session)
+        self._pages = dict(again.pages)
+        self.from_marketo.seen = again.seen
 
     async def finish(self) -> None:
-        """After all entities were carried: opportunity roles, then deletions in the opposite order of creation."""
+        """After the entities: opportunity roles, then deletions in the opposite order of creation. An entity's wait
+        until nothing that depends on it is behind, because more deletions may be among that."""
+        await self._hand_over()
         pending = await self._session.store.pending.counts(self._session.name)
         failed = await self._session.store.errors.retries(self._session.name)
         if ("opportunity", "roles") in pending or ROLE in failed:
@@ -150,10 +185,32 @@ class DataPath:
         for name in reversed(self.entities):
             if (name, "delete") in pending:
                 await self._remove(name)
+            if name in self.behind:
+                break
         for parent, lane in self._parents.items():
             self.counts[parent] = self.counts.get(parent, Counts()) + lane.counts
         self._parents.clear()
-        self.notes += self._links.notes
+        self.notes += [note for note in self._links.notes if note not in self.notes]
+
+    async def _hand_over(self) -> None:
+        """After leads and contacts: people whose record goes on as another, or was merged into it."""
+        pending = await self._session.store.pending.counts(self._session.name)
+        if not any((name, "heir") in pending for name in PEOPLE):
+            return
+        lanes: dict[str, Lane] = {}
+
+        async def lane(name: str) -> tuple[Lane, int]:
+            if name not in lanes:
+                opened = await self.open_lane(name)
+                assert isinstance(opened, Lane)
+                lanes[name] = opened
+            return lanes[name], (await self._checkpoint(name)).read_number
+
+        try:
+            await Handover(self._session, self.shape, self.entities, lane).run()
+        finally:
+            for name, used in lanes.items():
+                self.counts[name] = self.counts.get(name, Counts()) + used.counts
 
     async def _carry_roles(self) -> None:
         roles = Roles(self._session, self._links)
@@ -183,6 +240,7 @@ class DataPath:
 
     def _leave_out(self, name: str, error: CrmsyncError) -> None:
         self.left_out[name] = error.message
+        self.behind.discard(name)
         self.notes.append(f"{name} is left out: {error.message}")
         log.warning("%s: %s is left out: %s", self._session.name, name, error)
 
@@ -203,54 +261,45 @@ class DataPath:
         if name == "connection":
             return ConnectionLane(self._session, entity, self._selection, moved=moved)
         lane = Lane(
-            self._session, entity, self._selection, key_is_fresh=self._key_is_fresh, links=self._links, moved=moved
+            self._session,
+            entity,
+            self._selection,
+            key_is_fresh=self._key_is_fresh,
+            links=self._links,
+            succession=Succession(self._session, self.entities),
+            moved=moved,
         )
         await lane.open()
         return lane
 
-    async def _carry_with_patience(self, name: str) -> None:
-        for start in range(STARTS):
+    async def _carry_with_patience(self, name: str, *, through: bool) -> None:
+        while True:
             try:
-                return await self._carry(name)
+                return await self._carry(name, through=through)
             except (ChangeTrackingExpired, ColumnMissing) as change:
-                if start == STARTS - 1:
+                self._starts[name] += 1
+                if self._starts[name] == STARTS:
                     raise
                 await self._take_up_anew(name, change)
-        raise AssertionError("unreachable")
 
-    async def _carry(self, name: str) -> None:
+    async def _carry(self, name: str, *, through: bool) -> None:
         checkpoint = await self._checkpoint(name)
-        tempo = Tempo(self._session.name, checkpoint, self._listener, self._session.clock)
-        lane = await self.open_lane(name, tempo.moved)
+        if name not in self._tempos:
+            self._tempos[name] = Tempo(self._session.name, checkpoint, self._listener, self._session.clock)
+        lane = await self.open_lane(name, self._tempos[name].moved)
         page = self._pages.pop(name, None)
         try:
             if not checkpoint.read_done:
-                checkpoint = await self._first_read(lane, checkpoint)
-            else:
-                checkpoint = await lane.changes(checkpoint, page)
-            written = await self._session.store.records.parents_written(self._session.name)
-            if ids := await due_again(self._session, checkpoint, written):
-                await lane.again(ids, checkpoint.read_number)
-            await self._read_marked_again(name, lane, checkpoint.read_number)
-            if checkpoint.parents_met != written:
-                met = checkpoint.model_copy(update={"parents_met": written})
-                await self._session.store.checkpoints.put(self._session.name, met)
+                checkpoint = await lane.first_read(checkpoint, through=through)
+            elif page is not None or name not in self.behind or checkpoint.next_link:
+                checkpoint = await lane.changes(checkpoint, page, through=through)
+            more = bool(checkpoint.next_link or not checkpoint.read_done)
+            more |= await self._carry_due(name, lane, checkpoint)
+            more |= await self._carry_marked(name, lane, checkpoint.read_number)
+            (self.behind.add if more else self.behind.discard)(name)
         finally:
             self.counts[name] = self.counts.get(name, Counts()) + lane.counts
             self.notes += lane.notes
-
-    async def _first_read(self, lane: Lane | ConnectionLane, checkpoint: Checkpoint) -> Checkpoint:
-        """The first read; in a cycle a custom entity's goes on by slices, so that the others need not wait for it."""
-        if isinstance(lane, ConnectionLane) or not self.in_slices or checkpoint.entity in ENTITIES:
-            return await lane.first_read(checkpoint)
-        until = self._session.clock() + timedelta(seconds=OWN_LANE_SECONDS)
-        checkpoint = await lane.first_read(checkpoint, lambda: self._session.clock() >= until)
-        if not checkpoint.read_done:
-            of = f" of {checkpoint.records_expected:,}" if checkpoint.records_expected else ""
-            self.notes.append(
-                f"{checkpoint.entity}: its first read goes on in the next cycle; {checkpoint.records_read:,}{of} so far"
-            )
-        return checkpoint
 
     async def carry_record(self, name: str, record_id: str) -> bool:
         """Carry one record as it is now, after its owner and company where Marketo lacks them; whether Dynamics has it.
@@ -266,11 +315,31 @@ class DataPath:
             self.notes += lane.notes
         return bool(found)
 
-    async def _read_marked_again(self, name: str, lane: Lane | ConnectionLane, read_number: int) -> None:
+    async def _carry_due(self, name: str, lane: Lane | ConnectionLane, checkpoint: Checkpoint) -> bool:
+        """Some of the records that are due though they did not change; whether there are more."""
+        if name not in self._due:
+            written = await self._session.store.records.parents_written(self._session.name)
+            self._due[name] = Due(await due_again(self._session, checkpoint, written), written)
+        due = self._due[name]
+        if some := due.ids[:AGAIN_AT_ONCE]:
+            await lane.again(some, checkpoint.read_number)
+            del due.ids[: len(some)]
+        if due.ids:
+            return True
+        del self._due[name]
+        if checkpoint.parents_met != due.parents_written:
+            met = checkpoint.model_copy(update={"parents_met": due.parents_written})
+            await self._session.store.checkpoints.put(self._session.name, met)
+        return False
+
+    async def _carry_marked(self, name: str, lane: Lane | ConnectionLane, read_number: int) -> bool:
+        """Some of the records that are marked to be read once more; whether there are more."""
         pending, tenant = self._session.store.pending, self._session.name
-        while some := await pending.first(tenant, name, "again", limit=READ_AGAIN_AT_ONCE):
+        some = await pending.first(tenant, name, "again", limit=AGAIN_AT_ONCE)
+        if some:
             await lane.again(some, read_number, mode="changed")
             await pending.done(tenant, name, "again", some)
+        return len(some) == AGAIN_AT_ONCE
 
     async def _checkpoint(self, name: str) -> Checkpoint:
         store, tenant, digest = self._session.store, self._session.name, self._digest(name)
@@ -303,6 +372,7 @@ class DataPath:
         mapped = {mapping.attribute for mapping in self._selection.mappings.get(name, ()) if mapping.attribute}
         gone = mapped - entity.attributes.keys()
         self._selection = self._selection.without(name, gone)
+        self._tempos.pop(name, None)
         parked = await park_vanished(self._session)
         await self._session.store.schemas.keep_selection(self._session.name, self._selection.model_dump_json())
         for field in parked:

@@ -2,8 +2,8 @@
 
 The first read and a cycle are the same path; they differ in where they start. Pages are gathered into a window, the
 window is planned and loaded, and only when each of its records has an outcome does the checkpoint move behind it
-(invariant 1). While one window is on its way to Marketo the next is being read, so memory holds two, however large
-the table is (invariant 8).
+(invariant 1). A lane that is carried through reads the next window while one is on its way to Marketo, so memory holds
+two, however large the table is (invariant 8); where lanes take turns, a turn ends behind one window.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from crmsync.engine.participants import Observer, observer
 from crmsync.engine.plan import Change, Mode, Plan
 from crmsync.engine.report import Counts
 from crmsync.engine.session import Session
+from crmsync.engine.succession import Succession
 from crmsync.fields.model import Selection
 from crmsync.state.checkpoints import Checkpoint
 from crmsync.state.records import Outcome
@@ -74,6 +75,7 @@ class Lane:
         *,
         key_is_fresh: bool,
         links: Links,
+        succession: Succession,
         moved: Callable[[Checkpoint], Awaitable[None]],
     ) -> None:
         self._session = session
@@ -84,6 +86,7 @@ class Lane:
         self._observer: Observer = observer(session, entity)
         self._below = Below(session, entity, selection)
         self._lookup_types = self._observer.lookup_types or entity.logical_name in selection.custom_objects
+        self._succession = succession
         self._where = destination_in(selection, entity.logical_name, session.marketo)
         self._may_import = key_is_fresh and self._where.target == "person"
         self._moved = moved
@@ -102,9 +105,9 @@ class Lane:
     def notes(self) -> list[str]:
         return self._importer.notes
 
-    async def first_read(self, checkpoint: Checkpoint, pause: Callable[[], bool] | None = None) -> Checkpoint:
-        """Read everything, from the start or from where it was left, and end with the link to later changes; or leave
-        it behind a page, when it is time to ``pause``."""
+    async def first_read(self, checkpoint: Checkpoint, *, through: bool = True) -> Checkpoint:
+        """Read everything, from the start or from where it was left, and end with the link to later changes; without
+        ``through`` only one window of it."""
         if checkpoint.delta_link is None:
             importing = self._may_import and (checkpoint.records_expected or 0) >= WORTHWHILE
             pages = self._session.dynamics.changes(
@@ -114,16 +117,19 @@ class Lane:
                 page_size=PAGE_SIZE,
                 lookup_types=self._lookup_types,
             )
-            checkpoint = await self._drain(pages, checkpoint, importing=importing, pause=pause)
-            if pause is not None and checkpoint.next_link is not None:
+            checkpoint = await self._drain(pages, checkpoint, importing=importing, through=through)
+            if checkpoint.delta_link is None:
                 return checkpoint
         await self._overlap(checkpoint)
         if checkpoint.read_number > 1:
             await self._delete_vanished(checkpoint.read_number)
         return await self._move(checkpoint.model_copy(update={"read_done": True}))
 
-    async def changes(self, checkpoint: Checkpoint, first: ChangePage | None = None) -> Checkpoint:
-        """Read what changed since the checkpoint; ``first`` is the first page, where it was read already."""
+    async def changes(
+        self, checkpoint: Checkpoint, first: ChangePage | None = None, *, through: bool = True
+    ) -> Checkpoint:
+        """Read what changed since the checkpoint; ``first`` is the first page, where it was read already. Without
+        ``through`` only one page of it, and a small first one before that."""
         pages = self._session.dynamics.changes(
             self._entity,
             self._select,
@@ -132,16 +138,27 @@ class Lane:
             first=first,
             lookup_types=self._lookup_types,
         )
-        return await self._drain(pages, checkpoint, importing=False)
+        return await self._drain(pages, checkpoint, importing=False, through=through, first=first)
 
-    async def again(self, ids: Sequence[str], read_number: int, *, mode: Mode = "forced", needed: bool = False) -> int:
+    async def again(
+        self,
+        ids: Sequence[str],
+        read_number: int,
+        *,
+        mode: Mode = "forced",
+        needed: bool = False,
+        settled: bool = False,
+    ) -> int:
         """Read and write these records once more: a retry is due, or an owner or company has arrived. How many of
-        them Dynamics has."""
+        them Dynamics has. ``settled`` says that nobody is left who continues another."""
+        if not ids:
+            return 0
         rows = await self._session.dynamics.read_by_ids(
             self._entity, self._select, ids, lookup_types=self._lookup_types
         )
         window = Window()
-        self._add(window, await self._plan(rows, read_number, mode=mode, needed=needed), importing=False)
+        plan = await self._plan(rows, read_number, mode=mode, needed=needed, settled=settled)
+        self._add(window, plan, importing=False)
         found = {row[self._entity.primary_id].lower() for row in rows}
         window.deleted = [one for one in ids if one not in found]
         await self._load(window, read_number)
@@ -149,40 +166,54 @@ class Lane:
 
     async def _drain(
         self,
-        pages: AsyncIterator[ChangePage],
+        pages: AsyncGenerator[ChangePage, None],
         checkpoint: Checkpoint,
         *,
         importing: bool,
-        pause: Callable[[], bool] | None = None,
+        through: bool,
+        first: ChangePage | None = None,
     ) -> Checkpoint:
         loading: asyncio.Task[Checkpoint] | None = None
         window, on_its_way = Window(), Window()
+        pages = prefetched(pages) if through else pages
         try:
-            async with contextlib.aclosing(prefetched(pages)) as ahead:
-                async for page in ahead:
-                    if checkpoint.read_started_at is None:
-                        checkpoint = checkpoint.model_copy(update={"read_started_at": page.server_time})
-                    plan = await self._plan(page.records, checkpoint.read_number)
-                    window.records += len(page.records)
-                    window.deleted += page.deleted
-                    self._add(window, plan, importing=importing, earlier=on_its_way.filed)
-                    if window.full or page.next_link is None:
-                        if loading is not None:
-                            checkpoint = await loading
-                        loading = asyncio.create_task(self._load_and_move(window, checkpoint, page))
-                        window, on_its_way = Window(), window
-                        if pause is not None and pause():
-                            break
+            async for page in pages:
+                if checkpoint.read_started_at is None:
+                    checkpoint = checkpoint.model_copy(update={"read_started_at": page.server_time})
+                plan = await self._plan(page.records, checkpoint.read_number)
+                window.records += len(page.records)
+                window.deleted += page.deleted
+                self._add(window, plan, importing=importing, earlier=on_its_way.filed)
+                if window.full or page.next_link is None:
+                    if loading is not None:
+                        checkpoint = await loading
+                    loading = asyncio.create_task(self._load_and_move(window, checkpoint, page))
+                    window, on_its_way = Window(), window
+                    if not through and page is not first:
+                        break
             return await loading if loading is not None else checkpoint
         finally:
             if loading is not None and not loading.done():
                 loading.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await loading
+            await pages.aclose()
+
+    async def left_out(self, number: int) -> None:
+        """So many were read of which nothing is to be written."""
+        await self._loader.land([], [], Counts(read=number, filtered=number))
 
     async def _plan(
-        self, rows: list[dict[str, Any]], read_number: int, *, mode: Mode = "changed", needed: bool = False
+        self,
+        rows: list[dict[str, Any]],
+        read_number: int,
+        *,
+        mode: Mode = "changed",
+        needed: bool = False,
+        settled: bool = False,
     ) -> Plan:
+        if not settled and (aside := await self._succession.put_aside(self._entity, rows, read_number)):
+            rows = [row for row in rows if row[self._entity.primary_id].lower() not in aside]
         plan = await self._planner.plan(rows, read_number, mode=mode, needed=needed)
         await self._observer.met(rows, plan, read_number)
         await self._below.met(rows, plan)

@@ -22,6 +22,7 @@ from crmsync.engine.settle import settle
 from crmsync.errors import CrmsyncError, ServiceUnavailable, TransportFailed
 from crmsync.marketo.codes import row_of
 from crmsync.marketo.outcomes import Outcome as Answer
+from crmsync.state.inbox import Waiting
 from crmsync.state.records import FlightKind, Known, Outcome
 from crmsync.state.syncerrors import SyncError
 
@@ -122,6 +123,7 @@ class Loader:
         refused = [change.record_id for change, answer in zip(changes, answers, strict=True) if answer.code]
         attempts = await self._session.store.errors.attempts(self._session.name, self._entity, refused)
         outcomes, errors, arrived, counts = [], [], [], Counts(read=len(changes))
+        asked: list[Waiting] = []
         for change, answer in zip(changes, answers, strict=True):
             done = answer.status in {"created", "updated"}
             if _is_gone(change, answer):
@@ -134,12 +136,16 @@ class Loader:
             if done and change.arrives:
                 arrived.append(change.record_id)
             outcomes.append(self._outcome(change, answer, done, read_number))
+            if done and change.withheld and (person := outcomes[-1].marketo_id) is not None:
+                asked.append(Waiting(change.record_id, person, change.withheld))
             if done:
                 counts.created += answer.status == "created"
                 counts.updated += answer.status == "updated"
             else:
                 counts.failed += 1
                 errors.append(self._error(change.record_id, answer, attempts.get(change.record_id, 0)))
+        if self._session.tenant.to_dynamics:
+            await self._session.store.inbox.wait(self._session.name, self._entity, asked)
         await self.land(outcomes, errors, counts, flight, arrived)
 
     def _outcome(self, change: Change, answer: Answer, done: bool, read_number: int) -> Outcome:
@@ -154,7 +160,7 @@ class Loader:
             waiting_company=change.waiting_company,
             read_number=read_number,
             parent_id=change.parent_id,
-            waiting_parent=change.waiting_parent,
+            middle_id=change.middle_id,
         )
 
     def _error(self, record_id: str, answer: Answer, attempts: int) -> SyncError:
@@ -171,9 +177,10 @@ class Loader:
     async def _write_batch(self, batch: Sequence[Change], read_number: int, action: str) -> None:
         rows = [self._where.row(change.record_id, change.sent) for change in batch]
         keys = [change.record_id for change in batch]
-        parents = {change.record_id: change.parent_id for change in batch if change.parent_id}
+        hangs = self._where.target != "custom_object"
+        parents = {change.record_id: change.parent_id for change in batch if change.parent_id and hangs}
         async with self._gate:
-            flight, answers = await self.call(keys, rows, action, parents)
+            flight, answers = await self.call(keys, rows, action, parents, [one.fingerprints for one in batch])
         await self.record(batch, answers, read_number, flight)
         lost = [change for change, answer in zip(batch, answers, strict=True) if _is_gone(change, answer)]
         if lost and self._session.tenant.deleted_in_marketo == "recreate":
@@ -206,9 +213,12 @@ class Loader:
         rows: Sequence[dict[str, Any]],
         action: str,
         parents: Mapping[str, str] | None = None,
+        marks: Sequence[bytes] | None = None,
     ) -> tuple[str, list[Answer]]:
-        """Write these rows in one call; ``flight`` is its number in the store, to be landed with the outcomes."""
-        return await self._call("sync", keys, lambda: self._where.write(rows, action), parents)
+        """Write these rows in one call; ``flight`` is its number in the store, to be landed with the outcomes.
+        ``marks`` is what is agreed on with each of these people then."""
+        sent = b"".join(marks) if marks and self._where.target == "person" else None
+        return await self._call("sync", keys, lambda: self._where.write(rows, action), parents, sent)
 
     async def _call(
         self,
@@ -216,11 +226,13 @@ class Loader:
         keys: Sequence[str],
         send: Callable[[], Awaitable[list[Answer]]],
         parents: Mapping[str, str] | None = None,
+        marks: bytes | None = None,
     ) -> tuple[str, list[Answer]]:
         """Send one call and get its answers; ``flight`` is its number in the store, to be landed with the outcomes."""
         records, name = self._session.store.records, self._session.name
         for sending in range(1, SENDINGS + 1):
-            flight = await records.take_off(name, self._entity, kind, keys, parents)
+            number = self._field_set if marks else None
+            flight = await records.take_off(name, self._entity, kind, keys, parents, field_set=number, marks=marks)
             try:
                 return flight.id, await send()
             except (TransportFailed, ServiceUnavailable) as lost:

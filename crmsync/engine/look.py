@@ -42,6 +42,14 @@ class Look:
     seen: Glimpse | None = None
 
 
+@dataclass(frozen=True)
+class Again:
+    """The first page of changes of each entity that is not in the middle of them, and of Marketo's activities."""
+
+    pages: dict[str, ChangePage]
+    seen: Glimpse | None
+
+
 async def look(session: Session) -> Look:
     """Ask the store and Dynamics, and Marketo only when these are quiet: a cycle that has something to do asks it
     itself. Raises ``BindingRefused`` when another organization answers."""
@@ -65,6 +73,13 @@ async def look(session: Session) -> Look:
         for name, one in checkpoints.items()
     ]
     return Look(began, True, pages, tuple(moved), chosen.left_out, seen)
+
+
+async def look_again(session: Session) -> Again:
+    """Ask both sides while a cycle is at work: what changed since they were asked last, where that is not known."""
+    chosen = await choice(session)
+    pages = await _first_pages(session, await _with_delta_link(session, chosen.digests))
+    return Again(pages, await glimpse(session, chosen.watched) if session.tenant.to_dynamics else None)
 
 
 async def _is_left_over(session: Session, carried: Container[str]) -> bool:

@@ -36,6 +36,7 @@ Mode = Literal["changed", "forced", "whole"]
 """What is written of records that are read: what ``changed``; ``forced``, also a record that did not change (a link or
 a retry is due); ``whole``, every field of it, whatever was agreed on, and the record itself where Marketo lost it."""
 
+TOMBSTONES = ("gone", "merged", "converted")
 _TRUE = fingerprints([True])
 
 
@@ -43,9 +44,10 @@ _TRUE = fingerprints([True])
 class Change:
     """One record to be written, and what to remember when it has been. ``is_new``: the store never heard of it;
     ``arrives``: what waits for it to be in Marketo, and in step, is due once it is; ``parent_id`` is a role's
-    opportunity.
+    opportunity, or what the ledger says of a person.
 
     ``only``: the fields that are sent of a person that Marketo has; None sends all, and creates who is not there.
+    ``withheld``: opt-outs that the person may have made while nothing was known of it; they are to be looked at.
     """
 
     record_id: str
@@ -58,8 +60,9 @@ class Change:
     waiting_company: str | None = None
     arrives: bool = False
     parent_id: str | None = None
-    waiting_parent: str | None = None
+    middle_id: str | None = None
     only: frozenset[str] | None = None
+    withheld: frozenset[str] = frozenset()
 
     @property
     def sent(self) -> dict[str, Any]:
@@ -151,8 +154,8 @@ class Planner:
         converted: dict[str, dict[str, Any]] = {}
         for record_id, row in by_id.items():
             before = known.get(record_id)
-            if before is not None and before.status in ("gone", "merged"):
-                if before.status == "merged" or not self._recreate:
+            if before is not None and before.status in TOMBSTONES:
+                if before.status != "gone" or not self._recreate:
                     plan.filtered += 1
                     plan.seen.append(record_id)
                     continue
@@ -180,10 +183,13 @@ class Planner:
                 else:
                     plan.unchanged += 1
                 continue
-            self._keep_consent(payload, before)
+            withheld = self._keep_consent(payload, before)
             change = Change(record_id, payload, marks, is_new=before is None, arrives=before is None)
             if before is not None:
+                if before.in_marketo and before.fingerprints is None:
+                    change.withheld = withheld
                 change.in_marketo, change.marketo_id = before.in_marketo, before.marketo_id
+                change.parent_id = before.parent_id
                 change.arrives = not before.in_marketo or before.status != "synced"
                 change.only = None if mode == "whole" else self._only(before, marks)
             plan.changes.append(change)
@@ -214,15 +220,18 @@ class Planner:
             plan.filtered += 1
             plan.outcomes.append(self._kept(record_id, known.get(record_id), "unneeded", read_number))
 
-    def _keep_consent(self, payload: dict[str, Any], before: Known | None) -> None:
+    def _keep_consent(self, payload: dict[str, Any], before: Known | None) -> frozenset[str]:
         """Leave out "may be contacted" unless it was us who wrote the opt-out that it takes back.
 
         An opt-out made in Marketo is not known here, and a sync never turns true into false on its own authority
         (Adobe's "Unsubscribed" is remembered beyond deletion); a new person may be contacted without being told so.
+        The answer is what was left out.
         """
-        for name in self._consent & payload.keys():
-            if payload[name] is not True and not self._wrote_true(name, before):
-                del payload[name]
+        said = {name for name in self._consent & payload.keys() if payload[name] is not True}
+        withheld = frozenset(name for name in said if not self._wrote_true(name, before))
+        for name in withheld:
+            del payload[name]
+        return withheld
 
     def _wrote_true(self, name: str, before: Known | None) -> bool:
         if before is None or before.fingerprints is None or before.field_set is None:
@@ -262,7 +271,7 @@ class Planner:
         self, plan: Plan, record_id: str, before: Known | None, refusal: RecordRefused, read_number: int
     ) -> None:
         plan.failed += 1
-        plan.outcomes.append(self._kept(record_id, before, "failed", read_number))
+        plan.outcomes.append(self._not_sent(record_id, before, read_number))
         plan.errors.append(
             SyncError(
                 entity=self._entity.logical_name,
@@ -273,6 +282,15 @@ class Planner:
                 remedy=refusal.remedy,
             )
         )
+
+    def _not_sent(self, record_id: str, before: Known | None, read_number: int) -> Outcome:
+        """What was agreed on stays known, so that edits in Marketo are told from it; but for the key, which comes
+        first, so that the record differs and is written once it can be."""
+        outcome = self._kept(record_id, before, "failed", read_number)
+        if before is None or before.fingerprints is None:
+            return outcome
+        marks = bytes(WIDTH) + before.fingerprints[WIDTH:]
+        return outcome._replace(field_set=before.field_set, fingerprints=marks)
 
     def _kept(self, record_id: str, before: Known | None, status: RecordStatus, read_number: int) -> Outcome:
         """An outcome without a write: what Marketo has of the record stays as it is, and is not trusted any more."""
@@ -286,6 +304,7 @@ class Planner:
             waiting_owner=None,
             waiting_company=None,
             read_number=read_number,
+            parent_id=before.parent_id if before else None,
         )
 
     async def _link(self, changes: Sequence[Change]) -> None:

@@ -106,6 +106,10 @@ class SyncReport(BaseModel):
     def total(self) -> Counts:
         return sum(self.entities.values(), Counts())
 
+    @property
+    def total_to_dynamics(self) -> BackCounts:
+        return sum(self.to_dynamics.values(), BackCounts())
+
 
 class CheckLine(BaseModel):
     """One line of the checklist: what was looked at, how it stands, what that proves, and what to do when red."""

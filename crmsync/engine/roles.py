@@ -98,7 +98,7 @@ class Roles:
 
     async def _wanted(self, opportunities: set[str]) -> dict[str, Change]:
         """The roles that these opportunities should have, by key; whoever is not in Marketo yet is left out."""
-        participants = await self._session.store.participants.of(self._session.name, opportunities)
+        participants = await self._participants(opportunities)
         people = await self._people({one.person_id for one in participants})
         names = await self._role_names({one.role_id for one in participants if one.role_id})
         by_person: dict[tuple[str, str], list[Participant]] = defaultdict(list)
@@ -124,6 +124,12 @@ class Roles:
                 self._persons[key] = person
                 wanted[key] = Change(key, payload, marks, is_new=True, parent_id=opportunity)
         return wanted
+
+    async def _participants(self, opportunities: set[str]) -> list[Participant]:
+        """Who takes part: a lead that became a contact as that contact, a merged record as its master."""
+        stated = await self._session.store.participants.of(self._session.name, opportunities)
+        heirs = await self._session.store.succession.heirs(self._session.name, {one.person_id for one in stated})
+        return [one._replace(person_id=heirs.get(one.person_id, one.person_id)) for one in stated]
 
     async def _people(self, ids: set[str]) -> dict[str, int]:
         """Marketo's ids of those who are in Marketo. Who came by bulk import is looked up, and remembered."""

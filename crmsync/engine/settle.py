@@ -3,7 +3,8 @@
 A call without an answer may still be executed in Marketo, and sending its records again meanwhile would create
 duplicates ("Leads": concurrent upserts of one key). It is over when all its keys are there, when its import has ended,
 or when Marketo's own time-out has passed; a deletion is over when none of its keys is there. Only then may its records
-be sent again.
+be sent again, but for what is seen to have arrived (``crmsync.engine.landed``). A write to Dynamics names the version
+that it changes, or an id of its own, so it cannot be executed later and do harm: what it did is looked at, at once.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from crmsync.engine.destination import (
     destination_in,
     destination_of_roles,
 )
+from crmsync.engine.landed import learned
 from crmsync.engine.session import Session
 from crmsync.errors import RecordMissing
 from crmsync.fields.model import Selection
@@ -71,10 +73,10 @@ async def settle(session: Session, where: Destination, flight: Flight) -> None:
     """Wait until this request is over, then let its records be sent again."""
     if flight.job is not None:
         await _until_ended(session, flight.job)
-    else:
+    elif flight.kind != "back":
         seconds = IMPORT_SECONDS if flight.kind == "import" else where.call_seconds
         await _until_over(session, where, flight, timedelta(seconds=seconds))
-    await session.store.records.settle(session.name, flight)
+    await session.store.records.settle(session.name, flight, await learned(session, flight))
 
 
 async def _until_over(session: Session, where: Destination, flight: Flight, patience: timedelta) -> None:

@@ -17,6 +17,7 @@ from crmsync.engine.look import Look, look
 from crmsync.engine.report import Counts, ParkedField, ProgressListener, SyncReport
 from crmsync.engine.session import Session
 from crmsync.engine.setup import ensure_bound
+from crmsync.engine.turns import take_turns
 from crmsync.errors import (
     ApplicationUserMissing,
     BindingRefused,
@@ -109,8 +110,7 @@ async def carry_what_changed(session: Session, found: Look, progress: ProgressLi
     if found.is_idle:
         return await _idle(session, found)
     path = await DataPath.open(session, progress, found.pages, found.seen)
-    path.in_slices = True
-    return await carry_all(session, "cycle", path, path.entities)
+    return await reported(session, "cycle", path, lambda: take_turns(path))
 
 
 async def _idle(session: Session, found: Look) -> SyncReport:
@@ -131,16 +131,12 @@ async def _idle(session: Session, found: Look) -> SyncReport:
 
 
 async def carry_all(session: Session, kind: Kind, path: DataPath, names: Sequence[str]) -> SyncReport:
-    """Carry these entities and keep the report in the store, also when it fails."""
+    """Carry these entities to their ends and keep the report in the store, also when it fails."""
 
     async def carry() -> None:
-        if kind == "cycle":
-            await path.collect()
         for name in names:
             await path.carry(name)
         await path.finish()
-        if kind == "cycle":
-            await path.from_marketo.write_back(*path.shape)
 
     return await reported(session, kind, path, carry)
 

@@ -47,10 +47,12 @@ OWNER_TEAM = "msOwnerTeam"
 """The person field that names the team that owns a record; users are owners by ``externalSalesPersonId``."""
 
 ALWAYS_READ: dict[str, tuple[str, ...]] = {
+    "lead": ("merged", "masterid", "statecode", "parentcontactid"),
+    "contact": ("merged", "masterid", "originatingleadid"),
     "opportunity": ("customerid", "parentcontactid", "createdon"),
     "connection": ("record1id", "record2id", "record2roleid", "statecode", "createdon"),
 }
-"""Columns from which opportunity roles follow: read whatever is mapped."""
+"""Columns from which follows who continues whom, and opportunity roles: read whatever is mapped."""
 
 FIELD_LENGTH = 255
 OBJECT_TEXT_LENGTH = 2000

@@ -79,6 +79,7 @@ DESCRIBE_PEOPLE = Call("GET", "/rest/v1/leads/describe2.json", READ_WRITE_LEAD)
 QUERY_PEOPLE = Call("GET", "/rest/v1/leads.json", READ_WRITE_LEAD, 60)
 SYNC_PEOPLE = Call("POST", "/rest/v1/leads.json", READ_WRITE_LEAD, 90, _ENDED)
 DELETE_PEOPLE = Call("POST", "/rest/v1/leads/delete.json", READ_WRITE_LEAD)  # by id: what is gone stays gone
+MERGE_PEOPLE = Call("POST", "/rest/v1/leads/{winner}/merge.json", READ_WRITE_LEAD, 180, _NOT_EXECUTED)
 
 QUERY_FIELDS = Call("GET", "/rest/v1/leads/schema/fields.json", READ_WRITE_FIELDS)
 CREATE_FIELDS = Call("POST", "/rest/v1/leads/schema/fields.json", READ_WRITE_FIELDS, 30, _NOT_EXECUTED)

@@ -145,6 +145,11 @@ class MarketoClient:
         """Delete people by Marketo's id; one who is gone already counts as deleted."""
         return await people.delete_people(self._rest, marketo_ids)
 
+    async def merge_people(self, winner: int, losers: Sequence[int]) -> None:
+        """Merge people into one, which cannot be undone. Raises ``RecordMissing`` when one of them is not there, and
+        ``TransportFailed`` when nobody knows whether it was done."""
+        await people.merge_people(self._rest, winner, losers)
+
     # What happened to people, and lists
 
     async def paging_token(self, since: datetime) -> str:

@@ -1,5 +1,7 @@
 """Spends our share of a subscription's calls knowingly: a sliding window, calls at once, and the day.
 
+Whoever has many calls to make makes them patiently: spread over the window, so that everybody else finds room in it.
+
 Limits are a budget, not errors run into. What Marketo says all the same (606, 615, 607: other integrations share the
 subscription) is told to the budget, and every later call of it waits. It counts each attempt, also those that Marketo
 does not count, so it errs on the safe side. ``clock`` gives seconds since the epoch: the day needs a calendar.
@@ -12,8 +14,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -22,6 +25,20 @@ from crmsync.marketo.errors import RATE_WINDOW
 
 CENTRAL = ZoneInfo("America/Chicago")
 LONGEST_SLOT_PAUSE = 10.0
+PARTS = 4
+"""A patient call finds no more than its share in a quarter of the window."""
+
+_patient: ContextVar[bool] = ContextVar("patient", default=False)
+
+
+@contextmanager
+def patiently() -> Iterator[None]:
+    """Calls made in here, also by tasks that are started in here, are patient ones."""
+    before = _patient.set(True)
+    try:
+        yield
+    finally:
+        _patient.reset(before)
 
 
 def next_midnight(now: datetime) -> datetime:
@@ -121,6 +138,9 @@ class Budget:
         until = self._not_before
         if len(self._recent) >= self._per_window:
             until = max(until, self._recent[-self._per_window] + RATE_WINDOW)
+        part = max(1, self._per_window // PARTS)
+        if _patient.get() and len(self._recent) >= part:
+            until = max(until, self._recent[-part] + RATE_WINDOW / PARTS)
         return until - now
 
     def _check_day(self) -> None:

@@ -16,10 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from crmsync.state.sql import among, upsert
 from crmsync.state.tables import participants, pending, records
 
-Kind = Literal["again", "delete", "roles"]
-"""``again``: read and write once more; ``delete``: gone from Dynamics; ``roles``: an opportunity's roles are due."""
+Kind = Literal["again", "delete", "roles", "heir"]
+"""``again``: read and write once more; ``delete``: gone from Dynamics; ``roles``: an opportunity's roles are due;
+``heir``: a lead or contact of which one continues as the other, or was merged into it."""
 
 PEOPLE = ("lead", "contact")
+ROLE = "opportunityrole"
 
 
 class PendingStore:
@@ -74,25 +76,33 @@ async def mark_arrivals(connection: AsyncConnection, tenant: str, entity: str, i
     """These are in Marketo now: the roles that waited for people or opportunities are due, and the records of custom
     entities that waited for a person or a company."""
     if entity in PEOPLE or entity == "account":
-        await _mark_waiting(connection, tenant, ids)
+        await mark_hanging(connection, tenant, ids)
     if entity != "opportunity" and entity not in PEOPLE:
         return
-    column = participants.c.person_id if entity in PEOPLE else participants.c.opportunity_id
-    query = sa.select(participants.c.opportunity_id.distinct()).where(
-        participants.c.tenant == tenant, among(connection, column, ids)
-    )
+    if entity in PEOPLE:
+        came = sa.select(records.c.record_id).where(
+            records.c.tenant == tenant, among(connection, records.c.parent_id, ids), records.c.entity.in_(PEOPLE)
+        )  # who goes on as one of these
+        whose = sa.or_(among(connection, participants.c.person_id, ids), participants.c.person_id.in_(came))
+    else:
+        whose = among(connection, participants.c.opportunity_id, ids)
+    query = sa.select(participants.c.opportunity_id.distinct()).where(participants.c.tenant == tenant, whose)
     await mark(connection, tenant, "opportunity", "roles", await connection.scalars(query))
 
 
-async def _mark_waiting(connection: AsyncConnection, tenant: str, ids: Iterable[str]) -> None:
+async def mark_hanging(connection: AsyncConnection, tenant: str, ids: Iterable[str]) -> None:
+    """The records of custom entities, and others, that hang on these people or companies are read once more."""
     query = sa.select(records.c.entity, records.c.record_id).where(
-        records.c.tenant == tenant, among(connection, records.c.waiting_parent, ids)
+        records.c.tenant == tenant,
+        among(connection, records.c.parent_id, ids),
+        records.c.entity.not_in([*PEOPLE, ROLE]),
+        records.c.status != "deleted",
     )
-    waiting: dict[str, list[str]] = defaultdict(list)
+    hanging: dict[str, list[str]] = defaultdict(list)
     for entity, record_id in await connection.execute(query):
-        waiting[entity].append(record_id)
-    for entity, found in waiting.items():
-        await mark(connection, tenant, entity, "again", found)
+        hanging[entity].append(record_id)
+    for entity, some in hanging.items():
+        await mark(connection, tenant, entity, "again", some)
 
 
 def _of(tenant: str, entity: str, kind: Kind) -> sa.ColumnElement[bool]:

@@ -22,13 +22,17 @@ from crmsync.state.sql import among, among_numbers, now, upsert
 from crmsync.state.syncerrors import TO_DYNAMICS, TO_MARKETO, SyncError, forget_errors, keep_errors
 from crmsync.state.tables import counters, field_sets, in_flight, records
 
-RecordStatus = Literal["synced", "filtered", "failed", "deleted", "unknown", "unneeded", "gone", "merged", "waiting"]
+RecordStatus = Literal[
+    "synced", "filtered", "failed", "deleted", "unknown", "unneeded", "waiting", "gone", "merged", "converted"
+]
 """``unneeded``: an account that no synced person belongs to, where the tenant wants only the others. ``waiting``: a
 custom entity's record whose person or company is not in Marketo. ``deleted``: from Dynamics. Tombstones: ``gone``, the
-person was deleted in Marketo; ``merged``, it was merged there into that of another record."""
-DEAD = ("deleted", "gone", "merged")
+person was deleted in Marketo; ``merged``, it is one with that of another record, by a merge on either side;
+``converted``, the lead became a contact. ``parent_id`` of the last two is that other record."""
+DEAD = ("deleted", "gone", "merged", "converted")
 
-FlightKind = Literal["sync", "import", "delete"]
+FlightKind = Literal["sync", "import", "delete", "back"]
+"""``back``: to Dynamics; the others to Marketo."""
 PARENTS = ("systemuser", "account")
 """The entities that records wait for before they can be linked."""
 
@@ -50,8 +54,9 @@ class Known(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of one record that was handled: a row of the ledger. ``parent_id``: the opportunity of a role, or
-    the record between a custom entity's and whom that belongs to, who is ``waiting_parent`` while not in Marketo."""
+    """What became of one record that was handled: a row of the ledger. ``parent_id``: the opportunity of a role; the
+    record that a lead or contact was merged into, or that a lead was converted to; the person or company that a custom
+    entity's record belongs to, ``middle_id`` the record that leads there."""
 
     record_id: str
     status: RecordStatus
@@ -63,11 +68,12 @@ class Outcome(NamedTuple):
     waiting_company: str | None
     read_number: int
     parent_id: str | None = None
-    waiting_parent: str | None = None
+    middle_id: str | None = None
 
 
 class Flight(BaseModel):
-    """A request whose outcomes are not known yet: a Sync call, an import or a deletion, with the keys it carries."""
+    """A request whose outcomes are not known yet: a Sync call, an import or a deletion, with the keys it carries, and
+    for people with ``marks``, the fingerprints of what is agreed on once it is executed, key by key."""
 
     id: str
     entity: str
@@ -75,6 +81,8 @@ class Flight(BaseModel):
     job: int | None
     keys: list[str]
     sent_at: datetime
+    field_set: int | None = None
+    marks: bytes | None = None
 
 
 class RecordStore:
@@ -140,10 +148,16 @@ class RecordStore:
         kind: FlightKind,
         keys: Sequence[str],
         parents: Mapping[str, str] | None = None,
+        *,
+        field_set: int | None = None,
+        marks: bytes | None = None,
     ) -> Flight:
         """Note a request before it is sent. With ``parents`` its keys get rows at once: what a key hangs on must be
         known even if the answer is lost."""
-        flight = Flight(id=str(uuid4()), entity=entity, kind=kind, job=None, keys=list(keys), sent_at=now())
+        flight = Flight(
+            id=str(uuid4()), entity=entity, kind=kind, job=None, keys=list(keys), sent_at=now(),
+            field_set=field_set, marks=marks,
+        )  # fmt: skip
         row = flight.model_dump() | {"tenant": tenant, "keys": orjson.dumps(flight.keys).decode()}
         async with self._engine.begin() as connection:
             await connection.execute(sa.insert(in_flight), [row])
@@ -204,12 +218,27 @@ class RecordStore:
             if flight is not None:
                 await connection.execute(sa.delete(in_flight).where(in_flight.c.id == flight))
 
-    async def settle(self, tenant: str, flight: Flight) -> None:
+    async def settle(self, tenant: str, flight: Flight, learned: Sequence[Outcome] = ()) -> None:
         """A request of a killed run is over: its keys without an outcome become ``unknown``, to be written anew with
-        every value told, because Marketo may hold them already."""
+        every value told, because Marketo may hold them already. ``learned`` are rows of what it is seen to hold."""
+        rows = [
+            {"tenant": tenant, "entity": flight.entity, **one._asdict(), "synced_at": flight.sent_at} for one in learned
+        ]
         async with self._engine.begin() as connection:
-            await _insert_unknown(connection, tenant, flight.entity, flight.keys, {})
+            await upsert(connection, records, rows)
+            if flight.kind != "back":
+                await _insert_unknown(connection, tenant, flight.entity, flight.keys, {})
             await connection.execute(sa.delete(in_flight).where(in_flight.c.id == flight.id))
+
+    async def led_by(self, tenant: str, entity: str, middles: Iterable[str]) -> list[str]:
+        """The records of a custom entity that lead to whom they belong to by these, without deleted ones."""
+        async with self._engine.connect() as connection:
+            query = sa.select(records.c.record_id).where(
+                _of(records, tenant, entity),
+                among(connection, records.c.middle_id, middles),
+                records.c.status != "deleted",
+            )
+            return list(await connection.scalars(query))
 
     async def children(self, tenant: str, entity: str, parents: Iterable[str]) -> dict[str, Known]:
         """The records of ``entity`` that hang on these parents, by their own id, without deleted ones."""
@@ -294,7 +323,7 @@ class RecordStore:
                 .where(
                     _of(records, tenant, entity),
                     among(connection, records.c.record_id, ids),
-                    records.c.status.not_in(["deleted", "merged"]),
+                    records.c.status.not_in(["deleted", "merged", "converted"]),
                 )
                 .values(status=status, in_marketo=False, waiting_owner=None, waiting_company=None)
             )

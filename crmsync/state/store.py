@@ -22,6 +22,7 @@ from crmsync.state.pending import PendingStore
 from crmsync.state.records import RecordStore
 from crmsync.state.runs import RunStore
 from crmsync.state.schemas import SchemaStore
+from crmsync.state.succession import SuccessionStore
 from crmsync.state.syncerrors import SyncErrorStore
 from crmsync.state.tenantstore import TenantStore
 
@@ -55,6 +56,10 @@ class Store:
     @cached_property
     def pending(self) -> PendingStore:
         return PendingStore(self.engine)
+
+    @cached_property
+    def succession(self) -> SuccessionStore:
+        return SuccessionStore(self.engine)
 
     @cached_property
     def participants(self) -> ParticipantStore:

@@ -99,3 +99,29 @@ async def test_an_opt_out_in_dynamics_arrives_and_can_be_taken_back_there(connec
     await change_in_dynamics(connected, "contact", contact, donotbulkemail=False)
     await connected.cycle()
     assert not (await connected.person(contact, "unsubscribed"))["unsubscribed"]
+
+
+@pytest.mark.parametrize("entity", ["lead", "contact"])
+async def test_an_opt_out_that_was_made_while_the_record_was_filtered_is_not_forgotten(
+    connected: World, entity: str
+) -> None:
+    record = await a_synced(connected, entity, donotbulkemail=False)
+    await change_in_dynamics(connected, entity, record, new_synctomkto=False)
+    await connected.cycle()
+    await change_in_marketo(connected, record, unsubscribed=True)
+    await connected.cycle()
+    await later_in_marketo(connected)
+    await connected.cycle()
+    assert (await in_dynamics(connected, entity, record, "donotbulkemail"))["donotbulkemail"] is False
+
+    await change_in_dynamics(connected, entity, record, new_synctomkto=True)
+    await connected.cycle()
+
+    assert (await in_dynamics(connected, entity, record, "donotbulkemail"))["donotbulkemail"] is True
+    assert (await connected.person(record, "unsubscribed"))["unsubscribed"] is True
+    await assert_quiet(connected)
+
+
+async def later_in_marketo(world: World) -> None:
+    """A token's own second comes again: after this, what was read is not read once more."""
+    await world.post("clock", {"advance_seconds": 5})

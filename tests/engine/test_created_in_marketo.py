@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from crmsync.engine.datapath import DataPath
 from crmsync.engine.sync import cycle
 from crmsync.errors import TransportFailed
 from crmsync.tenants import Tenant
@@ -246,3 +247,29 @@ async def test_a_list_that_does_not_exist_is_told(connected: World) -> None:
     report = await cycle_as(connected, **creating("lead"))
 
     assert any(NAME in note for note in report.notes)
+
+
+async def test_very_many_members_are_created_portion_by_portion(connected: World) -> None:
+    """So that they do not hold up everything else: a cycle has a portion between two turns of the other direction."""
+    options = creating("lead")
+    number = await a_list(connected)
+    await cycle_as(connected, **options)
+    marketo = await connected.marketo()
+    people = [{"email": f"many{one}@marketo.example", "lastName": f"Many {one}"} for one in range(310)]
+    made = [
+        int(one.id or 0) for one in await marketo.sync_people(people, action="createOrUpdate", lookup_field="email")
+    ]
+    for start in (0, 300):
+        await put_on_list(connected, number, *made[start : start + 300])
+    tenant = Tenant.model_validate(connected.tenant.model_dump(exclude_unset=True) | options)
+
+    async with connected.session(tenant=tenant) as session:
+        path = await DataPath.open(session, None)
+        portions = []
+        for _ in range(2):
+            await path.collect(most=1)
+            portions.append((path.from_marketo.counts["lead"].created, path.from_marketo.is_behind))
+
+    assert portions == [(300, True), (310, False)]
+    await cycle_as(connected, **options)
+    await assert_quiet(connected, **options)

@@ -56,30 +56,6 @@ async def test_a_record_changed_to_the_same_values_is_not_written(connected: Wor
     assert (report.entities["contact"].unchanged, report.entities["contact"].updated) == (1, 0)
 
 
-@pytest.mark.parametrize(("flag", "arrives"), [(True, True), (None, True), (False, False)])
-async def test_only_an_explicit_no_keeps_a_record_out(connected: World, flag: bool | None, arrives: bool) -> None:
-    admin = await connected.admin()
-    new = await admin.create("leads", {"lastname": "Filtered", "new_synctomkto": flag})
-
-    await connected.cycle()
-
-    assert (new in await connected.people([new])) is arrives
-
-
-async def test_a_filter_turned_to_no_stops_updates_and_keeps_the_person(connected: World) -> None:
-    admin = await connected.admin()
-    contact = await a_synced_contact(connected)
-    await admin.update("contacts", contact, {"new_synctomkto": False, "jobtitle": "not to be seen"})
-    await connected.cycle()
-
-    assert (await connected.person(contact, "title")).get("title") != "not to be seen"
-
-    await admin.update("contacts", contact, {"new_synctomkto": True})
-    await connected.cycle()
-
-    assert (await connected.person(contact, "title"))["title"] == "not to be seen"
-
-
 async def test_a_contact_waits_for_its_company_not_for_its_values(connected: World) -> None:
     admin = await connected.admin()
     account = await admin.create("accounts", {"name": "Fabrikam", "new_synctomkto": False})

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from crmsync.errors import QuotaExhausted
-from crmsync.marketo.quota import Budget, next_midnight
+from crmsync.marketo.quota import Budget, next_midnight, patiently
 
 
 def budget(time: Any, *, window: int = 100, concurrent: int = 10, day: int = 50_000) -> Budget:
@@ -63,6 +63,32 @@ async def test_no_window_of_20_seconds_ever_holds_more_than_the_share(time: Any)
             starts.append(time.now)
 
     assert all(sum(start <= other < start + 20 for other in starts) <= 7 for start in starts)
+
+
+async def test_patient_calls_spread_over_the_window_so_that_others_find_room(time: Any) -> None:
+    some, starts = budget(time, window=8), []
+    with patiently():
+        for _ in range(12):
+            async with some.call():
+                starts.append(time.now)
+    time.now += 5
+    slept = list(time.slept)
+
+    await spend(some, 2)
+
+    assert [start - starts[0] for start in starts] == [0, 0, 5, 5, 10, 10, 15, 15, 20, 20, 25, 25]
+    assert time.slept == slept, "whoever comes with a call or two does not wait"
+
+
+async def test_patience_is_that_of_the_caller_and_of_its_tasks_alone(time: Any) -> None:
+    some = budget(time, window=4)
+    with patiently():
+        await asyncio.create_task(spend(some))
+        await asyncio.create_task(spend(some))
+
+    await spend(some, 2)
+
+    assert time.slept == [5]
 
 
 async def test_no_more_calls_at_once_than_the_share(time: Any) -> None:

@@ -77,6 +77,7 @@ async def everything(client: MarketoClient) -> None:
         await client.sales_persons("externalSalesPersonId", values, [])
     await client.delete_people([int(str(outcomes[0].id)), 999_999])
     await custom_objects(client)
+    await client.merge_people(int(str(outcomes[1].id)), [int(str(outcomes[2].id))])
     batch = await client.start_import(b"dynamicsId,firstName\r\nk1,Ann\r\n,Nobody\r\n")
     await over(client, batch)
     await client.import_failures(batch)

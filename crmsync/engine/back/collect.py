@@ -193,7 +193,7 @@ class Collector:
         keys = {int(row["id"]): str(row.get(PERSON_KEY) or "").lower() for row in rows}
         for person, (entity, record_id, state) in known.items():
             winner = losers[person]
-            if state.status in ("deleted", "merged"):
+            if state.status in ("deleted", "merged", "converted"):
                 continue
             if keys.get(winner) == record_id:
                 await records.revive(tenant, entity, record_id, winner)

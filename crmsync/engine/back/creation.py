@@ -54,14 +54,20 @@ class Creator:
         self._field_set = field_set
         self.counts = BackCounts()
 
-    async def run(self) -> None:
-        """Work on everybody who is due, once."""
-        after = 0
+    async def run(self, *, most: int | None = None) -> bool:
+        """Work on everybody who is due, once; of those who were never begun with, on about ``most``. Whether there are
+        more of them."""
+        after, begun, left = 0, 0, False
         while waiting := await self._session.store.inbox.creations(self._session.name, after=after, limit=BATCH):
             after = waiting[-1].marketo_id
             mine = [one for one in waiting if one.entity == self._name]
+            if most is not None and begun >= most:
+                left = left or any(one.record_id is None for one in mine)
+                mine = [one for one in mine if one.record_id is not None]
+            begun += sum(one.record_id is None for one in mine)
             if mine:
                 await self._batch(mine)
+        return left
 
     async def _batch(self, waiting: Sequence[Creation]) -> None:
         names = [PERSON_KEY, OWNER_LINK, COMPANY_LINK, *self._fields.two_way]

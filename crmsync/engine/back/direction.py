@@ -9,7 +9,7 @@ The order is that of the white paper ("Order of a cycle"): read both sides, then
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.engine.back.collect import Collector
@@ -32,7 +32,9 @@ class FromMarketo:
 
     def __init__(self, session: Session, seen: Glimpse | None = None) -> None:
         self._session = session
-        self._seen = seen
+        self.seen = seen
+        self._more_to_create = False
+        self._go_on_after: dict[str, str] = {}
         self.counts: dict[str, BackCounts] = {}
         self.notes: list[str] = []
 
@@ -41,24 +43,31 @@ class FromMarketo:
         if self._session.tenant.to_dynamics:
             await self._allowed(Collector(self._session, person_fields(schema, selection)).start)
 
-    async def collect(self, schema: DynamicsSchema, selection: Selection) -> None:
-        """Before the entities: read Marketo, create who is to be created."""
+    @property
+    def is_behind(self) -> bool:
+        """Whether more waits than was worked on, because there was so much."""
+        return self._more_to_create or bool(self._go_on_after)
+
+    async def collect(self, schema: DynamicsSchema, selection: Selection, *, most: int | None = None) -> None:
+        """Before the entities: read Marketo, create who is to be created; of each entity about so many, the next ones
+        next time."""
         if not self._session.tenant.to_dynamics:
             return
         fields = person_fields(schema, selection)
-        collector = Collector(self._session, fields, self._seen)
+        collector = Collector(self._session, fields, self.seen)
         try:
             await self._allowed(collector.run)
         finally:
-            self.notes += collector.notes
+            self._note(collector.notes)
+        self._more_to_create = False
         for name, mine in fields.items():
             number = await self._session.store.records.field_set(self._session.name, name, mine.names)
             creator = Creator(self._session, mine, number)
-            await creator.run()
+            self._more_to_create |= await creator.run(most=most)
             self._count(name, creator.counts)
 
-    async def write_back(self, schema: DynamicsSchema, selection: Selection) -> None:
-        """After the entities: settle what waits."""
+    async def write_back(self, schema: DynamicsSchema, selection: Selection, *, most: int | None = None) -> None:
+        """After the entities: settle what waits; of each entity at most so many records, the next ones next time."""
         if not self._session.tenant.to_dynamics:
             return
         for name, mine in person_fields(schema, selection).items():
@@ -66,13 +75,18 @@ class FromMarketo:
             loader = Loader(self._session, name, destination(name, self._session.marketo), number)
             work = WriteBack(self._session, mine, selection.select(mine.entity), loader, number)
             try:
-                await work.run()
+                after = await work.run(after=self._go_on_after.pop(name, ""), most=most)
+                if after is not None:
+                    self._go_on_after[name] = after
             finally:
                 self._count(name, work.counts)
-                self.notes += work.notes
+                self._note(work.notes)
 
     def _count(self, name: str, counts: BackCounts) -> None:
         self.counts[name] = self.counts.get(name, BackCounts()) + counts
+
+    def _note(self, notes: Iterable[str]) -> None:
+        self.notes += [note for note in notes if note not in self.notes]
 
     async def _allowed(self, step: Callable[[], Awaitable[None]]) -> None:
         """A missing permission to read activities leaves the other direction running."""
@@ -81,4 +95,4 @@ class FromMarketo:
         except PermissionMissing as missing:
             note = not_read(missing)
             log.warning("%s: %s", self._session.name, note)
-            self.notes.append(note)
+            self._note([note])

@@ -132,5 +132,8 @@ class Ledger:
     def __setitem__(self, field: str, mark: bytes) -> None:
         self._marks[field] = mark
 
+    def copy(self) -> Ledger:
+        return Ledger(self._names, self._names, self.joined())
+
     def joined(self) -> bytes:
         return b"".join(self._marks[name] for name in self._names)

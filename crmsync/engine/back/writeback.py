@@ -84,13 +84,18 @@ class WriteBack:
         self.counts = BackCounts()
         self.notes: list[str] = []
 
-    async def run(self) -> None:
-        """Work on everything that is due, each record once."""
+    async def run(self, *, after: str = "", most: int | None = None) -> str | None:
+        """Work on what is due, each record once, by id from ``after`` on. Where ``most`` records were looked at and
+        more may be due, the answer is the id to go on from."""
         self._sets = await self._session.store.records.field_sets(self._session.name, self._name)
-        after = ""
+        looked_at = 0
         while waiting := await self._session.store.inbox.due(self._session.name, self._name, after=after, limit=BATCH):
             await self._batch(waiting)
             after = waiting[-1].record_id
+            looked_at += len(waiting)
+            if most is not None and looked_at >= most and len(waiting) == BATCH:
+                return after
+        return None
 
     async def _batch(self, waiting: Sequence[Waiting]) -> None:
         people = await self._people(waiting)
@@ -108,8 +113,8 @@ class WriteBack:
                 works.append(self._decided(one, person, row, before))
         await self._session.store.inbox.land(self._session.name, self._name, landing)
         self.counts += BackCounts(read=len(waiting))
-        await self._to_dynamics([one for one in works if one.body])
-        await self._land_dynamics(works)
+        flight = await self._to_dynamics([one for one in works if one.body])
+        await self._land_dynamics(works, flight)
         await self._to_marketo([one for one in works if one.moves("to marketo")])
 
     def _concerns(self, one: Waiting, person: dict[str, Any], row: dict[str, Any], before: Known) -> bool:
@@ -160,11 +165,25 @@ class WriteBack:
 
     # Dynamics
 
-    async def _to_dynamics(self, works: Sequence[Work]) -> None:
-        again = await self._send(works)
-        again = [work for work in again if work.body]
+    async def _to_dynamics(self, works: Sequence[Work]) -> str | None:
+        """Write these; the answer is the request's number in the store, to be landed with the outcomes."""
+        if not works:
+            return None
+        ids, marks = [one.record_id for one in works], b"".join(map(self._once_written, works))
+        flight = await self._session.store.records.take_off(
+            self._session.name, self._name, "back", ids, field_set=self._field_set, marks=marks
+        )
+        again = [work for work in await self._send(works) if work.body]
         if again:
             await self._send(again)
+        return flight.id
+
+    def _once_written(self, work: Work) -> bytes:
+        """What is agreed on once Dynamics has this record's body."""
+        ledger = work.ledger.copy()
+        for name in work.sent:
+            ledger[name] = self._fields.mark_of(name, work.body[self._fields.attribute(name).logical_name])
+        return ledger.joined()
 
     async def _send(self, works: Sequence[Work]) -> list[Work]:
         """Write these; the answer is those to be sent once more, without a column that may not be written."""
@@ -213,7 +232,7 @@ class WriteBack:
                 self.notes.append(note)
         return bool(secured)
 
-    async def _land_dynamics(self, works: Sequence[Work]) -> None:
+    async def _land_dynamics(self, works: Sequence[Work], flight: str | None) -> None:
         landing = Landing()
         attempts = await self._attempts([one.record_id for one in works if one.refused])
         for work in works:
@@ -231,7 +250,7 @@ class WriteBack:
             failed=len(landing.errors),
             collisions=len(landing.collisions),
         )
-        await self._land(landing)
+        await self._land(landing, flight)
 
     def _keep(self, work: Work, landing: Landing) -> None:
         """Done, or what still waits: what Dynamics did not take now, and what Marketo is to get."""
@@ -251,7 +270,8 @@ class WriteBack:
             {PERSON_KEY: one.record_id, **{each.field: each.dynamics for each in one.moves("to marketo")}}
             for one in works
         ]
-        flight, answers = await self._loader.call([one.record_id for one in works], rows, "updateOnly")
+        ids, marks = [one.record_id for one in works], [self._once_sent(one) for one in works]
+        flight, answers = await self._loader.call(ids, rows, "updateOnly", marks=marks)
         landing = Landing()
         for work, answer in zip(works, answers, strict=True):
             if answer.status != "updated":
@@ -269,6 +289,12 @@ class WriteBack:
                 landing.done.append(work.record_id)
         landing.count(collisions=len(landing.collisions))
         await self._land(landing, flight)
+
+    def _once_sent(self, work: Work) -> bytes:
+        ledger = work.ledger.copy()
+        for decision in work.moves("to marketo"):
+            ledger[decision.field] = fingerprints([decision.dynamics])
+        return ledger.joined()
 
     # Outcomes
 

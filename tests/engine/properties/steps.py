@@ -1,0 +1,323 @@
+"""The steps of an example as data, and who carries them out: on the wire, and in the model.
+
+A step names what it is about by a number, taken modulo what there is, so that a shorter list of steps is as good an
+example; a step that does not apply is passed over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from tests.engine.both_sides import KEYS, SETS
+from tests.engine.properties.model import COLUMNS, FIELDS, Deal, Joiner, Record, Seen, Side
+from tests.engine.properties.rig import AS, Rig, Trouble
+from tests.engine.properties.successions import MergeInDynamics, Qualify, Succession, left_alone, merge, qualify
+
+PERSON = ["id", "dynamicsId", "msType", "msIsDeleted", "externalSalesPersonId", "externalCompanyId", *FIELDS.values()]
+DEAL = ["externalOpportunityId", "isClosed", "isWon", "externalCompanyId"]
+WON, LOST = 3, 4
+
+
+@dataclass(frozen=True)
+class Create:
+    """A record in Dynamics: ``blocked`` with No in the sync filter; a contact of the account number ``account``."""
+
+    entity: str
+    title: str | None = "A"
+    blocked: bool = False
+    account: int | None = None
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A value is written on one side, or on both."""
+
+    who: int
+    name: str
+    dynamics: tuple[Any, ...] = ()
+    marketo: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Delete:
+    who: int
+    side: Side
+
+
+@dataclass(frozen=True)
+class MergeInMarketo:
+    winner: int
+    loser: int
+
+
+@dataclass(frozen=True)
+class Block:
+    """The sync filter becomes No, or Yes."""
+
+    who: int
+    blocked: bool
+
+
+@dataclass(frozen=True)
+class Owner:
+    who: int
+    user: int
+
+
+@dataclass(frozen=True)
+class Parent:
+    who: int
+    account: int
+
+
+@dataclass(frozen=True)
+class NewAccount:
+    pass
+
+
+@dataclass(frozen=True)
+class Join:
+    """A person of Marketo is put on the list of those to be made in Dynamics."""
+
+    title: str | None = "A"
+    optout: bool = False
+
+
+@dataclass(frozen=True)
+class OpenDeal:
+    account: int
+
+
+@dataclass(frozen=True)
+class CloseDeal:
+    deal: int
+    won: bool
+
+
+@dataclass(frozen=True)
+class DeleteDeal:
+    deal: int
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """A cycle; with trouble, which it may survive or die of, and a new process after it."""
+
+    trouble: Trouble | None = None
+
+
+Step = (
+    Create | Edit | Delete | MergeInMarketo | Block | Owner | Parent | NewAccount | Join | OpenDeal | CloseDeal
+    | DeleteDeal | Cycle | MergeInDynamics | Qualify
+)  # fmt: skip
+
+
+@dataclass
+class Example:
+    """One example in a rig: its own records, and what both sides should hold of them."""
+
+    rig: Rig
+    records: list[Record] = field(default_factory=list)
+    deals: list[Deal] = field(default_factory=list)
+    joiners: list[Joiner] = field(default_factory=list)
+    accounts: list[str] = field(default_factory=list)
+    successions: list[Succession] = field(default_factory=list)
+
+    async def play(self, steps: list[Step]) -> None:
+        """Do the steps, let cycles run until quiet, and see whether both sides agree."""
+        self.accounts = list(self.rig.accounts)
+        for step in steps:
+            await getattr(self, f"_{type(step).__name__.lower()}")(step)
+        await self.rig.until_quiet()
+        await self._met(finished=True)
+        await self._agreed()
+
+    # Steps
+
+    async def _create(self, step: Create) -> None:
+        row: dict[str, Any] = {"firstname": "Ada", "lastname": f"L{uuid4().hex[:8]}", "jobtitle": step.title}
+        row |= {"new_synctomkto": not step.blocked, "ownerid@odata.bind": f"/systemusers({self.rig.users[0]})"}
+        account = None
+        if step.entity == "contact" and step.account is not None:
+            account = self._one(self.accounts, step.account)
+            row["parentcustomerid_account@odata.bind"] = f"/accounts({account})"
+        record = await self.rig.admin.create(SETS[step.entity], row)
+        self.records.append(
+            Record.new(
+                step.entity, record, {"title": step.title}, blocked=step.blocked, owner=self.rig.users[0],
+                account=account,
+            )
+        )  # fmt: skip
+
+    async def _edit(self, step: Edit) -> None:
+        record = self._record(step.who)
+        if record is None:
+            return
+        one = record.fields[step.name]
+        if step.dynamics and record.exists:
+            await self._write(record, {COLUMNS[step.name]: step.dynamics[0]})
+            one.edit("dynamics", step.dynamics[0])
+        if step.marketo and record.has_person:
+            row = {"id": record.person_id, FIELDS[step.name]: step.marketo[0]}
+            [answer] = await self.rig.marketo.sync_people([row], action="updateOnly", lookup_field="id")
+            assert answer.status == "updated", answer
+            one.edit("marketo", step.marketo[0])
+
+    async def _delete(self, step: Delete) -> None:
+        record = self._record(step.who)
+        if record is None:
+            return
+        if step.side == "dynamics" and record.exists:
+            await self.rig.admin.delete(SETS[record.entity], record.id)
+            record.exists = False
+        if step.side == "marketo" and record.has_person and record.met:
+            await self.rig.marketo.delete_people([record.person_id or 0])
+            record.person_gone, record.has_person = True, False
+
+    async def _mergeinmarketo(self, step: MergeInMarketo) -> None:
+        winner, loser = self._record(step.winner), self._record(step.loser)
+        if winner is None or loser is None or winner is loser:
+            return
+        if not (winner.has_person and winner.met and loser.has_person and loser.met):
+            return
+        await self.rig.in_marketo(
+            f"/rest/v1/leads/{winner.person_id}/merge.json", params={"leadId": loser.person_id}, body=None
+        )
+        loser.person_gone, loser.has_person = True, False
+        [person] = await self.rig.people([winner.id], PERSON)
+        winner.merged_into_by_marketo(person)
+
+    async def _qualify(self, step: Qualify) -> None:
+        lead = self._record(step.who)
+        if lead is not None and lead.exists and lead.entity == "lead":
+            self.successions.append(await qualify(self.rig, lead, step))
+
+    async def _mergeindynamics(self, step: MergeInDynamics) -> None:
+        winner, loser = self._record(step.winner), self._record(step.loser)
+        if winner is None or loser is None or winner is loser or winner.entity != loser.entity:
+            return
+        if winner.exists and loser.exists:
+            self.successions.append(await merge(self.rig, winner, loser))
+
+    async def _block(self, step: Block) -> None:
+        record = self._record(step.who)
+        if record is not None and record.exists:
+            await self._write(record, {"new_synctomkto": not step.blocked})
+            record.blocked = step.blocked
+
+    async def _owner(self, step: Owner) -> None:
+        record = self._record(step.who)
+        if record is not None and record.exists:
+            record.owner = self._one(self.rig.users, step.user)
+            await self._write(record, {"ownerid@odata.bind": f"/systemusers({record.owner})"})
+
+    async def _parent(self, step: Parent) -> None:
+        record = self._record(step.who)
+        if record is not None and record.exists and record.entity == "contact":
+            record.account = self._one(self.accounts, step.account)
+            await self._write(record, {"parentcustomerid_account@odata.bind": f"/accounts({record.account})"})
+
+    async def _newaccount(self, _: NewAccount) -> None:
+        row = {"name": f"Fabrikam {uuid4().hex[:8]}", "new_synctomkto": True}
+        self.accounts.append(await self.rig.admin.create("accounts", row))
+
+    async def _join(self, step: Join) -> None:
+        name = f"J{uuid4().hex[:8]}"
+        row = {"email": f"{name}@marketo.example", "lastName": name, "title": step.title, "unsubscribed": step.optout}
+        [made] = await self.rig.marketo.sync_people([row], action="createOnly", lookup_field="email")
+        await self.rig.in_marketo(f"/rest/v1/lists/{self.rig.list_id}/leads.json", body={"input": [{"id": made.id}]})
+        self.joiners.append(Joiner(int(made.id or 0), name, {"title": step.title, "optout": step.optout}))
+
+    async def _opendeal(self, step: OpenDeal) -> None:
+        account = self._one(self.accounts, step.account)
+        row = {"name": "Deal", "new_synctomkto": True, "customerid_account@odata.bind": f"/accounts({account})"}
+        self.deals.append(Deal(await self.rig.admin.create("opportunities", row), account))
+
+    async def _closedeal(self, step: CloseDeal) -> None:
+        deal = self._one(self.deals, step.deal) if self.deals else None
+        if deal is None or not deal.exists or deal.state != "open":
+            return
+        action, status = ("WinOpportunity", WON) if step.won else ("LoseOpportunity", LOST)
+        close = {"subject": "closed", "opportunityid@odata.bind": f"/opportunities({deal.id})"}
+        await self.rig.act(action, {"Status": status, "OpportunityClose": close})
+        deal.state = "won" if step.won else "lost"
+
+    async def _deletedeal(self, step: DeleteDeal) -> None:
+        deal = self._one(self.deals, step.deal) if self.deals else None
+        if deal is not None and deal.exists:
+            await self.rig.admin.delete("opportunities", deal.id)
+            deal.exists = False
+
+    async def _cycle(self, step: Cycle) -> None:
+        if step.trouble is None:
+            await self.rig.cycle()
+            await self._met(finished=True)
+        else:
+            await self._met(finished=await self.rig.troubled(step.trouble))
+
+    # What is seen
+
+    async def _seen(self, records: list[Record]) -> list[Seen]:
+        rows: dict[str, dict[str, Any]] = {}
+        for entity, key in KEYS.items():
+            ids = [one.id for one in records if one.entity == entity]
+            if ids:
+                wanted = " or ".join(f"{key} eq {one}" for one in ids)
+                found = await self.rig.rows(entity, *COLUMNS.values(), filter=wanted)
+                rows |= {row[key]: row for row in found}
+        people = await self.rig.people([one.id for one in records], PERSON)
+        return [
+            Seen(rows.get(one.id), [person for person in people if person["dynamicsId"] == one.id]) for one in records
+        ]
+
+    async def _met(self, *, finished: bool) -> None:
+        mine = self._mine()
+        for record, seen in zip(mine, await self._seen(mine), strict=True):
+            record.meet(seen, finished=finished)
+        for joiner in list(self.joiners):
+            await self._joined(joiner, finished=finished)
+
+    async def _joined(self, joiner: Joiner, *, finished: bool) -> None:
+        """A person of the list: at most one row, and once there is one in the ledger it is a record as any other."""
+        rows = await self.rig.rows(AS, KEYS[AS], "_ownerid_value", filter=f"lastname eq '{joiner.last_name}'")
+        assert len(rows) <= 1, f"{joiner}: made {len(rows)} times"
+        if finished:
+            assert rows, f"{joiner}: was not made"
+            record = Record.new(AS, rows[0][KEYS[AS]], joiner.values, has_person=True, person_id=joiner.person)
+            record.owner = rows[0]["_ownerid_value"]
+            for name, value in joiner.values.items():
+                record.fields[name].marketo = value
+            self.records.append(record)
+            self.joiners.remove(joiner)
+            record.meet((await self._seen([record]))[0], finished=True)
+            assert record.person_id == joiner.person, f"{joiner}: {record}"
+
+    async def _agreed(self) -> None:
+        mine = self._mine()
+        for record, seen in zip(mine, await self._seen(mine), strict=True):
+            record.check_agreed(seen)
+        for one in self.successions:
+            one.check(*await self._seen([one.old, one.new]))
+        for deal in self.deals:
+            deal.check_agreed(await self.rig.marketo.opportunities("externalOpportunityId", [deal.id], DEAL))
+        left = await self.rig.left_over()
+        assert not left, f"there is something left to do: {left}"
+
+    # Small things
+
+    async def _write(self, record: Record, values: dict[str, Any]) -> None:
+        await self.rig.admin.update(SETS[record.entity], record.id, values)
+
+    def _record(self, number: int) -> Record | None:
+        mine = self._mine()
+        return self._one(mine, number) if mine else None
+
+    def _mine(self) -> list[Record]:
+        """The records that are not on their way to become another."""
+        busy = left_alone(self.successions)
+        return [one for one in self.records if one.id not in busy]
+
+    def _one(self, several: list[Any], number: int) -> Any:
+        return several[number % len(several)]

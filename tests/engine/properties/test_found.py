@@ -1,0 +1,50 @@
+"""What the search has found, each as its smallest example: a person's change was taken for the sync's own, or lost."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.engine.properties.rig import Rig, Trouble
+from tests.engine.properties.steps import Block, Create, Cycle, Edit, Example, Step
+
+DIES = {"times": 40, "lost": True}
+LOST_IN_MARKETO = Cycle(Trouble("marketo", "reset", "/rest/v1/leads.json", "POST", **DIES))
+LOST_IN_DYNAMICS = Cycle(Trouble("dynamics", "reset", "/api/data/v9.2/$batch", "POST", skip=1, **DIES))
+
+FOUND: dict[str, list[Step]] = {
+    "what a dead run wrote to Marketo is set against a later change in Dynamics": [
+        Create("lead"), Cycle(), Edit(0, "title", dynamics=("B",)), LOST_IN_MARKETO, Edit(0, "title", dynamics=("C",)),
+    ],
+    "what a dead run wrote to Marketo comes back when Dynamics returns to the old value": [
+        Create("lead"), Cycle(), Edit(0, "title", dynamics=("B",)), LOST_IN_MARKETO, Edit(0, "title", dynamics=("A",)),
+    ],
+    "a change in Marketo of what a dead run wrote there loses against it": [
+        Create("contact"), Cycle(), Edit(0, "title", dynamics=("B",)), LOST_IN_MARKETO,
+        Edit(0, "title", marketo=("C",)),
+    ],
+    "a change in Marketo of a person that a dead run created is overwritten": [
+        Create("contact"), LOST_IN_MARKETO, Edit(0, "title", marketo=("C",)),
+    ],
+    "what a dead run wrote to Dynamics is set against a later change in Marketo": [
+        Create("contact"), Cycle(), Edit(0, "title", marketo=("B",)), LOST_IN_DYNAMICS,
+        Edit(0, "title", marketo=("C",)),
+    ],
+    "an opt-out that was made while the record was filtered is forgotten": [
+        Create("contact"), Cycle(), Block(0, True), Cycle(), Edit(0, "optout", marketo=(True,)), Cycle(),
+        Block(0, False),
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    opened = await Rig().open()
+    yield opened
+    await opened.close()
+
+
+async def test_what_was_found_stays_found(rig: Rig) -> None:
+    for steps in FOUND.values():
+        await Example(rig).play(steps)
