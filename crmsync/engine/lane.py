@@ -84,9 +84,9 @@ class Lane:
         self._names = selection.field_names(entity.logical_name)
         self._planner = planner_for(session, entity, selection, links)
         self._observer: Observer = observer(session, entity)
-        self._succession = succession
         self._below = Below(session, entity, selection)
         self._lookup_types = self._observer.lookup_types or entity.logical_name in selection.custom_objects
+        self._succession = succession
         self._where = destination_in(selection, entity.logical_name, session.marketo)
         self._may_import = key_is_fresh and self._where.target == "person"
         self._moved = moved

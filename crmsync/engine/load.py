@@ -160,7 +160,7 @@ class Loader:
             waiting_company=change.waiting_company,
             read_number=read_number,
             parent_id=change.parent_id,
-            waiting_parent=change.waiting_parent,
+            middle_id=change.middle_id,
         )
 
     def _error(self, record_id: str, answer: Answer, attempts: int) -> SyncError:
@@ -177,7 +177,8 @@ class Loader:
     async def _write_batch(self, batch: Sequence[Change], read_number: int, action: str) -> None:
         rows = [self._where.row(change.record_id, change.sent) for change in batch]
         keys = [change.record_id for change in batch]
-        parents = {change.record_id: change.parent_id for change in batch if change.parent_id}
+        hangs = self._where.target != "custom_object"
+        parents = {change.record_id: change.parent_id for change in batch if change.parent_id and hangs}
         async with self._gate:
             flight, answers = await self.call(keys, rows, action, parents, [one.fingerprints for one in batch])
         await self.record(batch, answers, read_number, flight)

@@ -60,7 +60,7 @@ class Change:
     waiting_company: str | None = None
     arrives: bool = False
     parent_id: str | None = None
-    waiting_parent: str | None = None
+    middle_id: str | None = None
     only: frozenset[str] | None = None
     withheld: frozenset[str] = frozenset()
 

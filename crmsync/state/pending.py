@@ -21,6 +21,7 @@ Kind = Literal["again", "delete", "roles", "heir"]
 ``heir``: a lead or contact of which one continues as the other, or was merged into it."""
 
 PEOPLE = ("lead", "contact")
+ROLE = "opportunityrole"
 
 
 class PendingStore:
@@ -75,7 +76,7 @@ async def mark_arrivals(connection: AsyncConnection, tenant: str, entity: str, i
     """These are in Marketo now: the roles that waited for people or opportunities are due, and the records of custom
     entities that waited for a person or a company."""
     if entity in PEOPLE or entity == "account":
-        await _mark_waiting(connection, tenant, ids)
+        await mark_hanging(connection, tenant, ids)
     if entity != "opportunity" and entity not in PEOPLE:
         return
     if entity in PEOPLE:
@@ -89,15 +90,19 @@ async def mark_arrivals(connection: AsyncConnection, tenant: str, entity: str, i
     await mark(connection, tenant, "opportunity", "roles", await connection.scalars(query))
 
 
-async def _mark_waiting(connection: AsyncConnection, tenant: str, ids: Iterable[str]) -> None:
+async def mark_hanging(connection: AsyncConnection, tenant: str, ids: Iterable[str]) -> None:
+    """The records of custom entities, and others, that hang on these people or companies are read once more."""
     query = sa.select(records.c.entity, records.c.record_id).where(
-        records.c.tenant == tenant, among(connection, records.c.waiting_parent, ids)
+        records.c.tenant == tenant,
+        among(connection, records.c.parent_id, ids),
+        records.c.entity.not_in([*PEOPLE, ROLE]),
+        records.c.status != "deleted",
     )
-    waiting: dict[str, list[str]] = defaultdict(list)
+    hanging: dict[str, list[str]] = defaultdict(list)
     for entity, record_id in await connection.execute(query):
-        waiting[entity].append(record_id)
-    for entity, found in waiting.items():
-        await mark(connection, tenant, entity, "again", found)
+        hanging[entity].append(record_id)
+    for entity, some in hanging.items():
+        await mark(connection, tenant, entity, "again", some)
 
 
 def _of(tenant: str, entity: str, kind: Kind) -> sa.ColumnElement[bool]:

@@ -23,7 +23,7 @@ from crmsync.state.syncerrors import TO_DYNAMICS, TO_MARKETO, SyncError, forget_
 from crmsync.state.tables import counters, field_sets, in_flight, records
 
 RecordStatus = Literal[
-    "synced", "filtered", "failed", "deleted", "unknown", "unneeded", "gone", "merged", "converted", "waiting"
+    "synced", "filtered", "failed", "deleted", "unknown", "unneeded", "waiting", "gone", "merged", "converted"
 ]
 """``unneeded``: an account that no synced person belongs to, where the tenant wants only the others. ``waiting``: a
 custom entity's record whose person or company is not in Marketo. ``deleted``: from Dynamics. Tombstones: ``gone``, the
@@ -55,8 +55,8 @@ class Known(NamedTuple):
 
 class Outcome(NamedTuple):
     """What became of one record that was handled: a row of the ledger. ``parent_id``: the opportunity of a role; the
-    record that a lead or contact was merged into, or that a lead was converted to; the record between a custom entity's
-    and whom that belongs to, who is ``waiting_parent`` while not in Marketo."""
+    record that a lead or contact was merged into, or that a lead was converted to; the person or company that a custom
+    entity's record belongs to, ``middle_id`` the record that leads there."""
 
     record_id: str
     status: RecordStatus
@@ -68,7 +68,7 @@ class Outcome(NamedTuple):
     waiting_company: str | None
     read_number: int
     parent_id: str | None = None
-    waiting_parent: str | None = None
+    middle_id: str | None = None
 
 
 class Flight(BaseModel):
@@ -229,6 +229,16 @@ class RecordStore:
             if flight.kind != "back":
                 await _insert_unknown(connection, tenant, flight.entity, flight.keys, {})
             await connection.execute(sa.delete(in_flight).where(in_flight.c.id == flight.id))
+
+    async def led_by(self, tenant: str, entity: str, middles: Iterable[str]) -> list[str]:
+        """The records of a custom entity that lead to whom they belong to by these, without deleted ones."""
+        async with self._engine.connect() as connection:
+            query = sa.select(records.c.record_id).where(
+                _of(records, tenant, entity),
+                among(connection, records.c.middle_id, middles),
+                records.c.status != "deleted",
+            )
+            return list(await connection.scalars(query))
 
     async def children(self, tenant: str, entity: str, parents: Iterable[str]) -> dict[str, Known]:
         """The records of ``entity`` that hang on these parents, by their own id, without deleted ones."""

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from crmsync.state.pending import PEOPLE, mark
+from crmsync.state.pending import PEOPLE, mark, mark_hanging
 from crmsync.state.records import Known, Outcome
 from crmsync.state.sql import among, upsert
 from crmsync.state.syncerrors import TO_DYNAMICS, TO_MARKETO, forget_errors
@@ -20,8 +20,6 @@ from crmsync.state.tables import marketo_changes, participants, records
 
 LONGEST_CHAIN = 10
 """So often heirs were merged in their turn, before what is stored is taken for a circle."""
-
-ROLE = "opportunityrole"
 
 
 class Tombstone(NamedTuple):
@@ -162,14 +160,4 @@ async def _mark_what_hangs_on(connection: AsyncConnection, tenant: str, ids: set
         participants.c.tenant == tenant, among(connection, participants.c.person_id, ids)
     )
     await mark(connection, tenant, "opportunity", "roles", await connection.scalars(query))
-    children = sa.select(records.c.entity, records.c.record_id).where(
-        records.c.tenant == tenant,
-        among(connection, records.c.parent_id, ids),
-        records.c.entity.not_in([*PEOPLE, ROLE]),
-        records.c.status != "deleted",
-    )
-    hanging: dict[str, list[str]] = {}
-    for entity, record_id in await connection.execute(children):
-        hanging.setdefault(entity, []).append(record_id)
-    for entity, some in hanging.items():
-        await mark(connection, tenant, entity, "again", some)
+    await mark_hanging(connection, tenant, ids)

@@ -156,10 +156,10 @@ records = sa.Table(
     sa.Column("read_number", sa.Integer, nullable=False),
     sa.Column("synced_at", UtcTime),
     sa.Column("parent_id", sa.String(36)),
-    sa.Column("waiting_parent", sa.String(36)),
+    sa.Column("middle_id", sa.String(36)),
     sqlite_with_rowid=False,
 )
-for _column in (records.c.waiting_owner, records.c.waiting_company, records.c.parent_id, records.c.waiting_parent):
+for _column in (records.c.waiting_owner, records.c.waiting_company, records.c.parent_id, records.c.middle_id):
     sa.Index(
         f"ix_records_{_column.name}",
         records.c.tenant,

@@ -40,5 +40,5 @@ class Below:
         for name, is_mapped in self._children.items():
             parents = changed if is_mapped else everyone
             if parents:
-                children = await store.records.children(tenant, name, parents)
+                children = await store.records.led_by(tenant, name, parents)
                 await store.pending.add(tenant, name, "again", children)

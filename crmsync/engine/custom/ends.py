@@ -22,12 +22,16 @@ Target = tuple[str, str]
 
 
 class End(NamedTuple):
-    """Where a record leads. ``value`` is what its link field gets, ``missing`` whom Marketo does not have, ``middle``
-    the record in between."""
+    """Where a record leads: to ``target``, by the record ``middle``. ``value`` is what its link field gets."""
 
     value: str | int | None = None
-    missing: str | None = None
+    target: str | None = None
     middle: str | None = None
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether it belongs to somebody whom Marketo does not have."""
+        return self.target is not None and self.value is None
 
 
 class Ends:
@@ -42,14 +46,14 @@ class Ends:
         """The end of each of these rows, by record id; parents that Marketo lacks are brought first."""
         first = {one: found for one, row in rows.items() if (found := self._lookup(row, self._link.lookup))}
         middles = await self._beyond(first)
-        targets = await self._companies(middles if self._link.middle else first)
+        targets = await self._wanted(middles if self._link.middle else first)
         values = await self._values(targets.values())
         ends = {}
         for record_id in rows:
             target = targets.get(record_id)
             middle = first[record_id][1] if self._link.middle and record_id in first else None
             value = values.get(target[1]) if target else None
-            ends[record_id] = End(value, target[1] if target and value is None else None, middle)
+            ends[record_id] = End(value, target[1] if target else None, middle)
         return ends
 
     async def _beyond(self, first: Mapping[str, Target]) -> dict[str, Target]:
@@ -68,10 +72,10 @@ class Ends:
         ends = {row[middle.primary_id].lower(): lookup(row, middle.lookup) for row in found}
         return {record_id: end for record_id, (_, one) in first.items() if (end := ends.get(one)) is not None}
 
-    async def _companies(self, found: Mapping[str, Target]) -> dict[str, Target]:
+    async def _wanted(self, found: Mapping[str, Target]) -> dict[str, Target]:
         """Only people, or only companies: whichever the link wants."""
         if self._link.to == "person":
-            return {record_id: one for record_id, one in found.items() if one[0] in PEOPLE}
+            return await self._heirs({record_id: one for record_id, one in found.items() if one[0] in PEOPLE})
         contacts = {one for entity, one in found.values() if entity == "contact"}
         companies = await self._links.companies_of(sorted(contacts)) if contacts else {}
         targets = {record_id: one for record_id, one in found.items() if one[0] == COMPANY}
@@ -79,6 +83,16 @@ class Ends:
             if entity == "contact" and (company := companies.get(one)) is not None:
                 targets[record_id] = (COMPANY, company)
         return targets
+
+    async def _heirs(self, found: Mapping[str, Target]) -> dict[str, Target]:
+        """People whose record was merged into another, or converted, are known in Marketo by that other one."""
+        store, tenant = self._session.store, self._session.name
+        heirs = await store.succession.heirs(tenant, {one for _, one in found.values()}) if found else {}
+        contacts = await store.records.known(tenant, "contact", sorted(set(heirs.values()))) if heirs else {}
+        return {
+            record_id: ("contact" if heirs[one] in contacts else entity, heirs[one]) if one in heirs else (entity, one)
+            for record_id, (entity, one) in found.items()
+        }
 
     async def _values(self, targets: Iterable[Target]) -> dict[str, str | int]:
         """What Marketo knows these people or companies by; who is not there is absent."""

@@ -47,15 +47,15 @@ class CustomPlanner(Planner):
         self._found = await self._ends.of({one: rows[one] for one in converted})
         for record_id, end in self._found.items():
             before = known.get(record_id)
-            if end.missing is not None and (before is None or not before.in_marketo):
+            if end.is_missing and (before is None or not before.in_marketo):
                 del converted[record_id]
                 waiting = self._kept(record_id, before, "waiting", read_number)
                 plan.filtered += 1
-                plan.outcomes.append(waiting._replace(parent_id=end.middle, waiting_parent=end.missing))
+                plan.outcomes.append(waiting._replace(parent_id=end.target, middle_id=end.middle))
             else:
                 converted[record_id][self._link_field] = end.value
 
     async def _link(self, changes: Sequence[Change]) -> None:
         for change in changes:
             end = self._found[change.record_id]
-            change.parent_id, change.waiting_parent = end.middle, end.missing
+            change.parent_id, change.middle_id = end.target, end.middle

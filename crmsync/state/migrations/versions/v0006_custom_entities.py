@@ -1,4 +1,4 @@
-"""Custom entities: whom a record waits for before it is written."""
+"""Custom entities: the record that leads one to the person or the company that it belongs to."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,16 +10,16 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("records", sa.Column("waiting_parent", sa.String(length=36), nullable=True))
+    op.add_column("records", sa.Column("middle_id", sa.String(length=36), nullable=True))
     op.create_index(
-        "ix_records_waiting_parent",
+        "ix_records_middle_id",
         "records",
-        ["tenant", "waiting_parent"],
-        sqlite_where=sa.text("waiting_parent IS NOT NULL"),
-        postgresql_where=sa.text("waiting_parent IS NOT NULL"),
+        ["tenant", "middle_id"],
+        sqlite_where=sa.text("middle_id IS NOT NULL"),
+        postgresql_where=sa.text("middle_id IS NOT NULL"),
     )
 
 
 def downgrade() -> None:
-    op.drop_index("ix_records_waiting_parent", "records")
-    op.drop_column("records", "waiting_parent")
+    op.drop_index("ix_records_middle_id", "records")
+    op.drop_column("records", "middle_id")
