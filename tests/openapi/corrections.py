@@ -74,6 +74,10 @@ CORRECTIONS: tuple[Correction, ...] = (
 )
 
 
+PERMISSIONS: Mapping[str, str] = {"Read-Write Named Opportunity": "Read-Write Opportunity"}
+"""26.11: permissions that have another name in the files."""
+
+
 @dataclass(frozen=True)
 class MoreOperation:
     """An operation that the files lack, and the one that it is like."""

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Self
 
-from tests.openapi.corrections import CORRECTIONS, MORE_OPERATIONS, Correction, MoreOperation
+from tests.openapi.corrections import CORRECTIONS, MORE_OPERATIONS, PERMISSIONS, Correction, MoreOperation
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "reference" / "marketo-openapi"
 FILES = ("swagger-mapi.json", "swagger-identity.json")
@@ -115,7 +115,8 @@ class Specification:
 
 def _permissions(description: str) -> frozenset[str]:
     match = re.search(r"Required Permissions:([^<\n]*)", description)
-    return frozenset(name.strip() for name in match[1].split(",")) - {"None"} if match else frozenset()
+    names = {name.strip() for name in match[1].split(",")} if match else set()
+    return frozenset(PERMISSIONS.get(name, name) for name in names) - {"None"}
 
 
 def _parameter(told: Mapping[str, Any]) -> Parameter:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 from pydantic import SecretStr
 
+from crmsync.marketo.activities import MERGE_LEADS
 from crmsync.marketo.calls import CALLS
 from crmsync.marketo.client import MarketoClient
 from crmsync.marketo.schema import NewCustomObject, NewObjectField, NewPersonField
@@ -22,6 +24,7 @@ from tests.openapi.checker import Checker, is_own
 from tests.openapi.specification import Specification
 
 BASE = "https://marketo.test"
+LIST = "Sync Person to Microsoft"
 SPECIFICATION = Specification.load()
 KEY = NewPersonField(name="dynamicsId", display_name="Dynamics Id", data_type="string", description="Ours")
 MANY = [f"{number:036x}" for number in range(310)]
@@ -51,6 +54,7 @@ async def client(tmp_path: Path) -> AsyncIterator[MarketoClient]:
         database=tmp_path / "marketo.db",
     )
     app = marketo_app(subscription)
+    app.state.marketo.add_list(LIST)
     connection = MarketoConnection(base_url=BASE, client_id="service-1", client_secret=SecretSource(env="UNUSED"))
     secret, transport = SecretStr("secret-1"), httpx.ASGITransport(app)
     async with MarketoClient(connection, secret, tenant="contoso", quota=Quota(), transport=transport) as client:
@@ -76,12 +80,42 @@ async def everything(client: MarketoClient) -> None:
         await client.companies("externalCompanyId", values, ["company"])
         await client.sales_persons("externalSalesPersonId", values, [])
     await client.delete_people([int(str(outcomes[0].id)), 999_999])
+    await opportunities(client, int(str(outcomes[3].id)))
     await custom_objects(client)
+    await activities(client)
     await client.merge_people(int(str(outcomes[1].id)), [int(str(outcomes[2].id))])
     batch = await client.start_import(b"dynamicsId,firstName\r\nk1,Ann\r\n,Nobody\r\n")
     await over(client, batch)
     await client.import_failures(batch)
     await client.import_warnings(batch)
+
+
+async def opportunities(client: MarketoClient, person: int) -> None:
+    """Opportunities and a role, until they are deleted."""
+    rows = [{"externalOpportunityId": key, "name": key} for key in MANY]
+    assert {outcome.status for outcome in await client.sync_opportunities(rows)} == {"created"}
+    role = {"externalOpportunityId": MANY[0], "leadId": person, "role": "Buyer"}
+    assert [outcome.status for outcome in await client.sync_roles([role])] == ["created"]
+    for values in (MANY, MANY[:2]):
+        assert len(await client.opportunities("externalOpportunityId", values, ["name"])) == len(values)
+    assert len(await client.roles("externalOpportunityId", MANY[:2], ["role"])) == 1
+    assert len(await client.roles_by_key([role], ["role"])) == 1
+    await client.delete_roles([role])
+    await client.delete_opportunities(MANY[:2])
+
+
+async def activities(client: MarketoClient) -> None:
+    """What happened since yesterday, and who is on a list."""
+    token = await client.paging_token(datetime.now(UTC) - timedelta(days=1))
+    for pages in (
+        client.lead_changes(token, ["email"]),
+        client.deletions(token),
+        client.activities(token, [MERGE_LEADS]),
+    ):
+        assert [page async for page in pages]
+    number = await client.list_id(LIST)
+    assert number is not None
+    assert [page async for page in client.list_members(number, ["email"])] == [[]]
 
 
 async def custom_objects(client: MarketoClient) -> None:

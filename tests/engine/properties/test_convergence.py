@@ -36,8 +36,8 @@ from tests.engine.properties.steps import (
 )
 from tests.engine.properties.successions import MergeInDynamics, Qualify
 
-QUALIFY = False
-MERGE_IN_DYNAMICS = False
+QUALIFY = True
+MERGE_IN_DYNAMICS = True
 """Steps that are searched as well, once the engine knows of them."""
 
 PARTS = 4
