@@ -14,13 +14,12 @@ ROOT = Path(__file__).parents[1]
 FEATURES = ROOT / "docs" / "features.md"
 SCENARIOS = ROOT / "tests" / "engine" / "scenarios" / "README.md"
 NAMED = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
-STATES = {"**yes**", "**partly**", "**not yet**", "**no**"}
+STATES = {"**yes**", "**partly**", "**no**"}
 
 
 def named(document: Path) -> list[tuple[str, str]]:
-    """Every test, or file of tests, that a document names; but for those that it says will be."""
-    lines = [line for line in document.read_text(encoding="utf-8").splitlines() if "will be in" not in line]
-    return sorted(set(NAMED.findall("\n".join(lines))))
+    """Every test, or file of tests, that a document names."""
+    return sorted(set(NAMED.findall(document.read_text(encoding="utf-8"))))
 
 
 @cache
@@ -50,9 +49,6 @@ def test_every_feature_says_where_it_stands_and_what_shows_it(row: list[str]) ->
     assert row[2] in STATES
     if row[2] in {"**yes**", "**partly**"}:
         assert NAMED.search(row[4]), "what works has a test"
-    if row[2] == "**not yet**":
-        assert "will be in" in row[3]
-        assert row[4] == ""
 
 
 @pytest.mark.parametrize("row", rows(SCENARIOS), ids=lambda row: row[0])

@@ -290,6 +290,32 @@ async def test_an_order_line_hangs_on_the_company_of_its_opportunitys_customer(c
     assert (await connected.cycle()).total.written == 0
 
 
+async def test_what_belongs_to_a_company_without_people_waits_where_the_tenant_wants_no_others(contoso: World) -> None:
+    path = contoso.ready.tenants_folder / f"{contoso.name}.yaml"
+    path.write_text(f"{path.read_text().rstrip()}\naccounts: with_synced_people\n")
+    await track(contoso, ORDER_LINE)
+    await contoso.connect()
+    name_custom_entities(contoso, ORDER_LINE)
+    await select(contoso)
+    admin, store = await contoso.admin(), await contoso.store()
+    account = await admin.create("accounts", {"name": "Fabrikam"})
+    deal = await admin.create("opportunities", {"name": "D", "customerid_account@odata.bind": f"/accounts({account})"})
+    line = await admin.create(
+        "new_orderlines", {"new_name": "L", "new_OpportunityId@odata.bind": f"/opportunities({deal})"}
+    )
+    await contoso.cycle()
+    assert await objects(contoso, ORDER_LINE, [line]) == {}
+    assert await store.records.in_marketo(contoso.name, "account", [account]) == set()
+
+    belonging = {"lastname": "First", "parentcustomerid_account@odata.bind": f"/accounts({account})"}
+    await admin.create("contacts", belonging)
+    await contoso.cycle()
+    await contoso.cycle()
+
+    known = await store.records.known(contoso.name, "account", [account])
+    assert (await objects(contoso, ORDER_LINE, [line], COMPANY))[line][COMPANY] == known[account].marketo_id
+
+
 @pytest.mark.parametrize("executed", [True, False])
 async def test_a_lost_answer_makes_nothing_twice_and_loses_nothing(registering: World, executed: bool) -> None:
     contact = await a_contact(registering)

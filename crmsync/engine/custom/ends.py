@@ -101,7 +101,9 @@ class Ends:
             wanted.setdefault(entity, set()).add(one)
         found: dict[str, str | int] = {}
         for entity, ids in wanted.items():
-            there = await self._links.there(entity, ids)
+            # Where the tenant wants only companies of synced people, what belongs to another one waits.
+            bring = entity != COMPANY or self._session.tenant.accounts == "all"
+            there = await self._links.there(entity, ids, bring=bring)
             found |= await self._numbers(sorted(there)) if entity == COMPANY else {one: one for one in there}
         return found
 
