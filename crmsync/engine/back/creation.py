@@ -64,12 +64,12 @@ class Creator:
             if most is not None and begun >= most:
                 left = left or any(one.record_id is None for one in mine)
                 mine = [one for one in mine if one.record_id is not None]
-            begun += sum(one.record_id is None for one in mine)
             if mine:
-                await self._batch(mine)
+                begun += await self._batch(mine)
         return left
 
-    async def _batch(self, waiting: Sequence[Creation]) -> None:
+    async def _batch(self, waiting: Sequence[Creation]) -> int:
+        """Work on these; how many of them had to be created."""
         names = [PERSON_KEY, OWNER_LINK, COMPANY_LINK, *self._fields.two_way]
         rows = await self._session.marketo.people("id", [str(one.marketo_id) for one in waiting], ["id", *names])
         people = {int(row["id"]): row for row in rows}
@@ -81,6 +81,7 @@ class Creator:
         created, refused = await self._create(bodies, ids)
         await self._link({one: ids[one] for one in created}, people, bodies, refused)
         await self._refuse(refused)
+        return len(wanted)
 
     async def _wanted(self, waiting: Sequence[Creation], people: Mapping[int, dict[str, Any]]) -> set[int]:
         """Who is to be created: without a record, or with one that is deleted; and who was created, but not linked."""
