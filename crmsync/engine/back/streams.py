@@ -8,12 +8,12 @@ deletions. Where a glimpse finds nothing a cycle ends with it; else the cycle go
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from crmsync.dynamics.pacing import together
 from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.engine.back.fields import PersonFields
 from crmsync.engine.destination import TARGETS
@@ -91,7 +91,7 @@ async def glimpse(session: Session, fields: Sequence[str]) -> Glimpse:
         return Glimpse(False)
     at: datetime = session.clock() - SKEW
     try:
-        found = await together(streams.first(name, marks[name].token) for name in streams.names)
+        found = await _to_their_ends([streams.first(name, marks[name].token) for name in streams.names])
     except PagingTokenRefused:
         return Glimpse(False)
     except PermissionMissing as missing:
@@ -102,6 +102,16 @@ async def glimpse(session: Session, fields: Sequence[str]) -> Glimpse:
         tuple(Watermark(stream=name, token=page.token, moved_at=at) for name, page in pages.items()),
         {name: (marks[name].token, page) for name, page in pages.items()},
     )
+
+
+async def _to_their_ends(work: Iterable[Awaitable[ActivityPage]]) -> list[ActivityPage]:
+    """All of them, side by side. A failure waits for the others: a request that is cancelled while it connects leaves
+    its socket open, and an expired token fails before the others have connected."""
+    found = await asyncio.gather(*work, return_exceptions=True)
+    for one in found:
+        if isinstance(one, BaseException):
+            raise one
+    return [one for one in found if not isinstance(one, BaseException)]
 
 
 def list_name(session: Session) -> str | None:
