@@ -7,9 +7,11 @@ directory. ``postgresql://`` and ``sqlite:///`` are enough: the asynchronous dri
 from __future__ import annotations
 
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any
 
+import aiosqlite
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
@@ -18,11 +20,15 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random
 
 from crmsync.errors import OperatorMustAct
 
 STATE_URL_VARIABLE = "CRMSYNC_STATE_URL"
 DEFAULT_STATE_URL = "sqlite:///.crmsync/state.db"
+BUSY_SECONDS = 60.0
+"""How long a SQLite connection waits for another one's writing."""
+
 _MIGRATION_LOCK = 7_367_021
 
 _REMEDY = (
@@ -52,7 +58,7 @@ async def connect(url: str | None = None) -> AsyncEngine:
     if target.get_backend_name() == "sqlite":
         if target.database and target.database != ":memory:":
             Path(target.database).parent.mkdir(parents=True, exist_ok=True)
-        options["connect_args"] = {"timeout": 60}
+        options["connect_args"] = {"timeout": BUSY_SECONDS}
     else:
         options["pool_pre_ping"] = True
     engine = create_async_engine(target, **options)
@@ -71,10 +77,25 @@ async def connect(url: str | None = None) -> AsyncEngine:
 
 
 def _tune_sqlite(connection: Any, _: Any) -> None:
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=60000"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+    connection.run_async(_set_pragmas)
+
+
+def _is_busy(error: BaseException) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+
+
+async def _set_pragmas(connection: aiosqlite.Connection) -> None:
+    # SQLite's busy timeout does not wait for the switch to WAL while somebody else is making the first tables.
+    patience = AsyncRetrying(
+        retry=retry_if_exception(_is_busy),
+        stop=stop_after_delay(BUSY_SECONDS),
+        wait=wait_random(0.01, 0.1),
+        reraise=True,
+    )
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
+        async for attempt in patience:
+            with attempt:
+                await connection.execute(f"PRAGMA {pragma}")
 
 
 def _migrate(connection: Connection) -> None:

@@ -47,8 +47,6 @@ async def worlds(tmp_path: Path, prefect_server: str, monkeypatch: pytest.Monkey
         monkeypatch.setenv("CRMSYNC_TENANTS", str(ready.tenants_folder))
         monkeypatch.setenv("CRMSYNC_STATE_URL", url)
         found = Worlds({name: World(ready, url, name) for name in NAMES})
-        async with open_store(url):
-            pass  # the tables are made once, before three tenants open them at the same time
         await asyncio.gather(*[world.connect() for world in found.values()])
         yield found
         for world in found.values():

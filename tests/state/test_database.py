@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,19 @@ async def test_two_processes_may_start_on_an_empty_database_at_once(state_url: s
     engines = await asyncio.gather(*(connect(state_url) for _ in range(3)))
     for engine in engines:
         await engine.dispose()
+
+
+async def test_a_new_file_is_waited_for_while_another_process_makes_its_tables(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "state.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+
+    opening = asyncio.create_task(connect(f"sqlite:///{tmp_path}/state.db"))
+    done, _ = await asyncio.wait({opening}, timeout=0.2)
+    assert not done
+    other.execute("COMMIT")
+    other.close()
+
+    await (await opening).dispose()
 
 
 def test_without_a_url_the_state_is_in_the_working_directory(monkeypatch: pytest.MonkeyPatch) -> None:
