@@ -6,7 +6,12 @@ Everything goes over TLS through the documented APIs; nothing looks into the san
 from __future__ import annotations
 
 import asyncio
+import functools
+import itertools
+import os
+import shutil
 import ssl
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,8 +29,10 @@ from crmsync.engine.session import Session, open_session
 from crmsync.engine.sync import cycle, first_sync
 from crmsync.marketo.client import MarketoClient
 from crmsync.sandbox.core import Limits
-from crmsync.sandbox.options import Counts, SandboxOptions
+from crmsync.sandbox.options import Counts, OptionsWrong, SandboxOptions
 from crmsync.sandbox.readyfile import Ready
+from crmsync.sandbox.server import SandboxThread
+from crmsync.sandbox.sockets import listening
 from crmsync.secrets import SecretSource, SecretStore
 from crmsync.state.store import Store, open_store
 from crmsync.tenants import Quota, Tenant, load_tenant
@@ -196,3 +203,42 @@ class World:
 
     async def close(self) -> None:
         await self._stack.aclose()
+
+
+@functools.cache
+def _home() -> tuple[tempfile.TemporaryDirectory[str], int]:
+    """Where this process keeps worlds that were connected once, and the port of them and of their copies: what a
+    tenant remembers, such as delta links, names it."""
+    ports = (20_000 + 10 * (os.getpid() + 97 * attempt) % 12_000 for attempt in itertools.count())
+    return tempfile.TemporaryDirectory(ignore_cleanup_errors=True), next(port for port in ports if _are_free(port))
+
+
+def _are_free(port: int) -> bool:
+    try:
+        with listening(3, port):
+            return True
+    except OptionsWrong:
+        return False
+
+
+@asynccontextmanager
+async def connected_world(folder: Path, counts: Counts = SMALL) -> AsyncIterator[World]:
+    """A tenant right after its first sync, in ``folder``: a copy of one that was connected once in this process."""
+    home, port = _home()
+    numbers = (counts.leads, counts.contacts, counts.accounts, *counts.others.values())
+    master = Path(home.name) / "-".join(map(str, numbers))
+    if not (master / "state.db").exists():
+        async with _world_in(master, counts, port) as world:
+            await world.connect()
+    shutil.copytree(master, folder, dirs_exist_ok=True)
+    async with _world_in(folder, counts, port) as world:
+        yield world
+
+
+@asynccontextmanager
+async def _world_in(folder: Path, counts: Counts, port: int) -> AsyncIterator[World]:
+    options = small_sandbox(folder / "ready.json", counts=counts, state=folder / "sandbox", port=port)
+    with SandboxThread(options) as ready:
+        world = World(ready, f"sqlite:///{folder}/state.db")
+        yield world
+        await world.close()

@@ -7,7 +7,7 @@ import pytest
 
 from crmsync.sandbox.server import SandboxThread
 from tests.databases import postgresql, state_url
-from tests.world import World, small_sandbox
+from tests.world import World, connected_world, small_sandbox
 
 __all__ = ["postgresql", "state_url"]
 
@@ -22,7 +22,7 @@ async def contoso(tmp_path: Path) -> AsyncIterator[World]:
 
 
 @pytest.fixture
-async def connected(contoso: World) -> World:
+async def connected(tmp_path: Path) -> AsyncIterator[World]:
     """The same tenant after its first sync."""
-    await contoso.connect()
-    return contoso
+    async with connected_world(tmp_path) as world:
+        yield world

@@ -10,9 +10,8 @@ import pytest
 from crmsync.engine.report import Progress, SyncReport
 from crmsync.engine.sync import cycle
 from crmsync.sandbox.options import Counts
-from crmsync.sandbox.server import SandboxThread
 from tests.engine.both_sides import a_synced, assert_quiet, change_in_dynamics, change_in_marketo, in_dynamics
-from tests.world import World, small_sandbox
+from tests.world import World, connected_world
 
 LEADS = 7_000
 MOVES = 6
@@ -26,12 +25,9 @@ OnTurn = Callable[[int], Awaitable[None]]
 async def many(tmp_path: Path) -> AsyncIterator[World]:
     """A connected and quiet tenant with thousands of leads, no opportunities, and a few of everything else."""
     counts = Counts(leads=LEADS, contacts=60, accounts=12, registrations=0, order_lines=0)
-    with SandboxThread(small_sandbox(tmp_path / "ready.json", counts=counts)) as ready:
-        world = World(ready, f"sqlite:///{tmp_path}/state.db")
-        await world.connect()
+    async with connected_world(tmp_path, counts) as world:
         await world.cycle()
         yield world
-        await world.close()
 
 
 async def mass_update(world: World, value: str) -> None:
