@@ -288,7 +288,6 @@ def load_tenant(name: str, folder: Path) -> Tenant:
         )
     text = path.read_text(encoding="utf-8")
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -304,10 +303,10 @@ def load_tenant(name: str, folder: Path) -> Tenant:
     try:
         tenant = Tenant.model_validate({"tenant": name} | data | {"folder": folder})
     except ValidationError as error:
-        raise _wrong(path, name, node, error) from None
+        raise _wrong(path, name, text, error) from None
     if tenant.tenant != name:
         raise TenantFileWrong(
-            f"{path}:{_line(node, ('tenant',))}: the file's name says '{name}', its text '{tenant.tenant}'",
+            f"{path}:{_line(text, ('tenant',))}: the file's name says '{name}', its text '{tenant.tenant}'",
             tenant=name,
             remedy="Name the file after the tenant, or leave 'tenant:' out.",
         )
@@ -319,13 +318,13 @@ def tenant_names(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.yaml") if re.match(TENANT_PATTERN, path.stem))
 
 
-def _wrong(path: Path, name: str, node: yaml.Node | None, error: ValidationError) -> TenantFileWrong:
+def _wrong(path: Path, name: str, text: str, error: ValidationError) -> TenantFileWrong:
     lines, remedies = [], []
     for problem in error.errors(include_url=False, include_input=False):
         where = tuple(problem["loc"])
         label = ".".join(str(part) for part in where) or "file"
         message = problem["msg"].removeprefix("Value error, ")
-        lines.append(f"{path}:{_line(node, where)}: {label}: {message}")
+        lines.append(f"{path}:{_line(text, where)}: {label}: {message}")
         if problem["type"] == "extra_forbidden":
             remedies.append(f"remove '{label}' or correct its spelling")
         elif problem["type"] == "missing":
@@ -339,9 +338,9 @@ def _wrong(path: Path, name: str, node: yaml.Node | None, error: ValidationError
     )
 
 
-def _line(node: yaml.Node | None, where: tuple[Any, ...]) -> int:
+def _line(text: str, where: tuple[Any, ...]) -> int:
     """The line (from 1) of the deepest part of ``where`` that the file has."""
-    line = 1
+    node, line = yaml.compose(text, Loader=yaml.SafeLoader), 1
     for part in where:
         if isinstance(node, yaml.MappingNode):
             found = next(((key, value) for key, value in node.value if key.value == str(part)), None)

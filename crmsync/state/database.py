@@ -6,6 +6,7 @@ directory. ``postgresql://`` and ``sqlite:///`` are enough: the asynchronous dri
 
 from __future__ import annotations
 
+import functools
 import os
 import sqlite3
 from pathlib import Path
@@ -99,15 +100,25 @@ async def _set_pragmas(connection: aiosqlite.Connection) -> None:
 
 
 def _migrate(connection: Connection) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.attributes["connection"] = connection
-    head = ScriptDirectory.from_config(config).get_current_head()
-    if MigrationContext.configure(connection).get_current_revision() == head:
+    if MigrationContext.configure(connection).get_current_revision() == _head():
         return
+    config = _migrations()
+    config.attributes["connection"] = connection
     # Two processes that start together would both create the tables.
     if connection.dialect.name == "postgresql":
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
     else:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     command.upgrade(config, "head")
+
+
+def _migrations() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+@functools.cache
+def _head() -> str | None:
+    """The newest migration; to read it from the scripts costs more than all else in opening a store."""
+    return ScriptDirectory.from_config(_migrations()).get_current_head()
