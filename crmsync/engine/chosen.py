@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.engine.back.streams import person_fields, watched
 from crmsync.engine.session import Session
-from crmsync.engine.setup import saved_selection, snapshots
+from crmsync.engine.setup import saved_selection
 from crmsync.errors import StateMismatch
 from crmsync.fields.model import Selection
 from crmsync.state.checkpoints import Checkpoint
@@ -22,13 +22,13 @@ from crmsync.tenants import ENTITIES, Tenant
 
 async def chosen_fields(session: Session) -> tuple[DynamicsSchema, Selection]:
     """Schema and selection as they are saved; raises ``StateMismatch`` where there are none yet."""
-    schema, _ = await snapshots(session)
+    schema = await session.store.schemas.snapshot(session.name, "dynamics")
     selection = await saved_selection(session)
     if schema is None or selection is None:
         raise StateMismatch(
             "No fields were selected yet", tenant=session.name, remedy=f"Run: crmsync connect {session.name}"
         )
-    return schema, selection
+    return DynamicsSchema.model_validate_json(schema), selection
 
 
 def left_out(tenant: Tenant, schema: DynamicsSchema, selection: Selection) -> dict[str, str]:
