@@ -10,10 +10,8 @@ documents).
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
@@ -37,12 +35,12 @@ from crmsync.dynamics.pacing import Gate, Lanes, Sleep
 from crmsync.errors import (
     OrganizationUrlWrong,
     RequestRefused,
-    TenantFileWrong,
     Throttled,
     TransportFailed,
     TryAgainLater,
 )
 from crmsync.tenants import DynamicsConnection
+from crmsync.trust import trusted
 
 ROOT = "/api/data/v9.2/"
 ATTEMPTS = 6
@@ -265,25 +263,3 @@ def _wait(state: RetryCallState) -> float:
     if isinstance(error, Throttled) and error.retry_after is not None:
         return 0.0  # the gate has waited already
     return _BACK_OFF(state)
-
-
-def trusted(ca_path: Path | None, tenant: str) -> ssl.SSLContext:
-    """The public certificate authorities, and the one that the tenant file names besides."""
-    try:
-        changed = ca_path.stat().st_mtime_ns if ca_path is not None else 0
-        return _context(ca_path, changed)
-    except (OSError, ssl.SSLError) as error:
-        raise TenantFileWrong(
-            f"ca_file {ca_path} holds no readable certificate",
-            remedy="Name a PEM file ('BEGIN CERTIFICATE'), relative to the tenant file, or leave ca_file out.",
-            tenant=tenant,
-        ) from error
-
-
-@lru_cache(maxsize=64)
-def _context(ca_path: Path | None, _changed: int) -> ssl.SSLContext:
-    """Shared by clients: reading the public authorities takes longer than signing in. A changed file is read again."""
-    context = httpx.create_ssl_context()
-    if ca_path is not None:
-        context.load_verify_locations(cafile=ca_path)
-    return context

@@ -17,10 +17,11 @@ from urllib.parse import urlsplit
 import httpx
 
 import crmsync
-from crmsync.dynamics.channel import ROOT, trusted
+from crmsync.dynamics.channel import ROOT
 from crmsync.dynamics.errors import error_from, error_from_transport, not_dataverse, server_time, wrong_address
 from crmsync.dynamics.pacing import Sleep
 from crmsync.errors import CrmsyncError, TryAgainLater
+from crmsync.trust import trusted
 
 ATTEMPTS = 3
 PAUSE = 2.0

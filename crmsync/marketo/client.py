@@ -9,11 +9,9 @@ Source: Marketo's "REST API" pages; which page stands behind a method is told in
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,7 +19,6 @@ from typing import Any, Self
 import httpx
 from pydantic import SecretStr
 
-from crmsync.errors import TenantFileWrong
 from crmsync.marketo import activities, bulk, checks, custom_types, fields, lists, objects, people
 from crmsync.marketo.activities import ActivityPage
 from crmsync.marketo.auth import USER_AGENT, MarketoAuth
@@ -31,6 +28,7 @@ from crmsync.marketo.quota import Budget
 from crmsync.marketo.rest import Rest
 from crmsync.marketo.schema import CustomObjects, MarketoSchema, NewCustomObject, NewPersonField
 from crmsync.tenants import MarketoConnection, Quota
+from crmsync.trust import trusted
 
 
 class MarketoClient:
@@ -66,7 +64,7 @@ class MarketoClient:
             auth=auth,
             headers={"User-Agent": USER_AGENT},
             transport=transport,
-            verify=_trust(ca_path, tenant) if transport is None else True,
+            verify=trusted(ca_path, tenant) if transport is None else True,
             limits=httpx.Limits(max_connections=quota.marketo_concurrent_calls + 1),
         )
         self._rest = Rest(self._http, auth, self._budget, tenant=tenant, sleep=sleep)
@@ -285,25 +283,3 @@ class MarketoClient:
     async def import_warnings(self, batch_id: int) -> list[ImportRow]:
         """The rows that were imported with a remark."""
         return await bulk.import_warnings(self._rest, batch_id)
-
-
-def _trust(ca_path: Path | None, tenant: str) -> ssl.SSLContext:
-    """The public certificate authorities, and the tenant's own beside them."""
-    try:
-        return _context(ca_path, ca_path.stat().st_mtime_ns if ca_path is not None else 0)
-    except (OSError, ssl.SSLError) as error:
-        raise TenantFileWrong(
-            f"the certificate authority {ca_path.name if ca_path else ''} cannot be read: "
-            f"{error.strerror or 'it is not PEM'}",
-            remedy="Let ca_file in the tenant file name a PEM file with the certificate of the authority to trust.",
-            tenant=tenant,
-        ) from error
-
-
-@lru_cache(maxsize=64)
-def _context(ca_path: Path | None, _changed: int) -> ssl.SSLContext:
-    """Shared by clients, because reading the public authorities takes long. A changed file is read again."""
-    context = httpx.create_ssl_context()
-    if ca_path is not None:
-        context.load_verify_locations(cafile=str(ca_path))
-    return context
