@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from stage import enabled, running_sandbox
 
 SHARES = {"leads": 0.4, "contacts": 0.5, "accounts": 0.1}
 ALLOWED_GROWTH = 1.5
@@ -57,24 +58,11 @@ def main() -> int:
 
 def measure(records: int, changes: Sequence[int]) -> dict[int, dict[str, float]]:
     """One sandbox, one first sync and its cycles in a process of their own; prints and returns the figures."""
-    with tempfile.TemporaryDirectory() as folder:
-        ready = Path(folder) / "ready.json"
-        counts = [word for name, share in SHARES.items() for word in (f"--{name}", str(int(records * share)))]
-        sandbox = subprocess.Popen(
-            [sys.executable, "-m", "crmsync", "sandbox", "--ready-file", str(ready), "--limits", "off", *counts],
-            stdout=subprocess.DEVNULL,
-        )
-        try:
-            while not ready.exists():
-                if sandbox.poll() is not None:
-                    raise SystemExit("the sandbox did not start")
-                time.sleep(0.5)
-            fitting = [str(one) for one in changes if one <= records * 0.9]
-            command = [sys.executable, __file__, "--run", folder, *fitting]
-            output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        finally:
-            sandbox.terminate()
-            sandbox.wait()
+    counts = {name: int(records * share) for name, share in SHARES.items()}
+    fitting = [str(one) for one in changes if one <= records * 0.9]
+    with tempfile.TemporaryDirectory() as folder, running_sandbox(Path(folder), counts):
+        command = [sys.executable, __file__, "--run", folder, *fitting]
+        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     found = {int(many): figures for many, figures in json.loads(output.splitlines()[-1]).items()}
     for many, one in found.items():
         print(
@@ -87,18 +75,10 @@ def measure(records: int, changes: Sequence[int]) -> dict[int, dict[str, float]]
 
 async def cycles(folder: Path, changes: Sequence[int]) -> None:
     """The first sync, then a cycle without changes and one for each number of changes; prints figures as JSON."""
-    from crmsync.engine import setup, sync
-    from crmsync.engine.session import open_session
-    from crmsync.secrets import SecretStore
-    from crmsync.tenants import load_tenant
+    from crmsync.engine import sync
 
-    tenants, figures = folder / "tenants", {}
-    tenant, secrets = load_tenant("contoso", tenants), SecretStore(tenants)
-    async with open_session(tenant, secrets, run="benchmark", state_url=f"sqlite:///{folder}/state.db") as session:
-        await setup.save_credentials(session, await setup.validate_credentials(session))
-        await setup.refresh_schema(session)
-        await setup.select_fields(session)
-        await setup.enable_sync(session)
+    figures = {}
+    async with enabled(folder) as session:
         await sync.first_sync(session)
         await sync.cycle(session, force=True)
         carried = Bytes(session)

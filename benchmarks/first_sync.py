@@ -17,10 +17,9 @@ import resource
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+
+from stage import enabled, running_sandbox
 
 SHARES = {"leads": 0.4, "contacts": 0.5, "accounts": 0.1}
 ALLOWED_GROWTH = 1.10
@@ -45,7 +44,7 @@ def main() -> int:
 
 def measure(records: int) -> dict[str, float]:
     """One sandbox, one first sync in a process of its own; returns and prints its figures."""
-    with tempfile.TemporaryDirectory() as folder, running_sandbox(Path(folder), records):
+    with tempfile.TemporaryDirectory() as folder, running_sandbox(Path(folder), shared_out(records)):
         figures = run(Path(folder), records)
     print(
         f"{records:>9,} records: {figures['rate']:>7,.0f} records/s, {figures['seconds']:>6.1f} s, "
@@ -56,24 +55,9 @@ def measure(records: int) -> dict[str, float]:
     return figures | {"records": records}
 
 
-@contextmanager
-def running_sandbox(folder: Path, records: int) -> Iterator[subprocess.Popen[bytes]]:
-    """A sandbox without limits in a process of its own; its ready file is ``folder``/ready.json."""
-    ready = folder / "ready.json"
-    counts = [word for name, share in SHARES.items() for word in (f"--{name}", str(int(records * share)))]
-    sandbox = subprocess.Popen(
-        [sys.executable, "-m", "crmsync", "sandbox", "--ready-file", str(ready), "--limits", "off", *counts],
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        while not ready.exists():
-            if sandbox.poll() is not None:
-                raise SystemExit("the sandbox did not start")
-            time.sleep(0.5)
-        yield sandbox
-    finally:
-        sandbox.terminate()
-        sandbox.wait()
+def shared_out(records: int) -> dict[str, int]:
+    """How many of these records are leads, contacts and accounts."""
+    return {name: int(records * share) for name, share in SHARES.items()}
 
 
 def run(folder: Path, records: int) -> dict[str, float]:
@@ -86,18 +70,9 @@ def run(folder: Path, records: int) -> dict[str, float]:
 
 async def first_sync(folder: Path) -> None:
     """The first sync itself; prints its figures as JSON."""
-    from crmsync.engine import setup, sync
-    from crmsync.engine.session import open_session
-    from crmsync.secrets import SecretStore
-    from crmsync.tenants import load_tenant
+    from crmsync.engine import sync
 
-    tenants = folder / "tenants"
-    tenant, secrets = load_tenant("contoso", tenants), SecretStore(tenants)
-    async with open_session(tenant, secrets, run="benchmark", state_url=f"sqlite:///{folder}/state.db") as session:
-        await setup.save_credentials(session, await setup.validate_credentials(session))
-        await setup.refresh_schema(session)
-        await setup.select_fields(session)
-        await setup.enable_sync(session)
+    async with enabled(folder) as session:
         report = await sync.first_sync(session)
     usage = resource.getrusage(resource.RUSAGE_SELF)
     figures = {

@@ -20,13 +20,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from stage import running_sandbox
+
 ALLOWED_SECONDS = 0.1
-RECORDS = {"--leads": 5, "--contacts": 5, "--accounts": 2}
+RECORDS = {"leads": 5, "contacts": 5, "accounts": 2}
 LATER = "2026-01-01 00:00:00"
 
 
@@ -52,9 +53,9 @@ def measure(tenants: int, changed: int) -> float:
     """One sandbox, one Prefect server, one fleet; prints its figures and returns the CPU seconds of an idle tenant."""
     from crmsync.cli.local_server import LocalServer
 
-    with tempfile.TemporaryDirectory() as name:
+    names = [word for number in range(tenants) for word in ("--tenant", f"t{number:04}")]
+    with tempfile.TemporaryDirectory() as name, running_sandbox(Path(name), RECORDS, *names):
         folder = Path(name)
-        sandbox = start_sandbox(folder, [f"t{number:04}" for number in range(tenants)])
         server = LocalServer(folder / "prefect")
         try:
             server.wait()
@@ -75,8 +76,6 @@ def measure(tenants: int, changed: int) -> float:
             )
         finally:
             server.stop()
-            sandbox.terminate()
-            sandbox.wait()
     figures: dict[str, dict[str, float]] = json.loads(done.stdout.splitlines()[-1])
     for cycle, one in figures.items():
         each = f", {1000 * one['cpu'] / one['tenants']:.1f} ms a tenant" if one["tenants"] else ""
@@ -86,22 +85,6 @@ def measure(tenants: int, changed: int) -> float:
             flush=True,
         )
     return figures["warm, idle"]["cpu"] / figures["warm, idle"]["tenants"]
-
-
-def start_sandbox(folder: Path, tenants: Iterable[str]) -> subprocess.Popen[bytes]:
-    """A sandbox process without limits, up and answering."""
-    ready = folder / "ready.json"
-    counts = [word for name, number in RECORDS.items() for word in (name, str(number))]
-    names = [word for name in tenants for word in ("--tenant", name)]
-    sandbox = subprocess.Popen(
-        [sys.executable, "-m", "crmsync", "sandbox", "--ready-file", str(ready), "--limits", "off", *counts, *names],
-        stdout=subprocess.DEVNULL,
-    )
-    while not ready.exists():
-        if sandbox.poll() is not None:
-            raise SystemExit("the sandbox did not start")
-        time.sleep(0.5)
-    return sandbox
 
 
 async def prepare(folder: Path, changed: int) -> None:

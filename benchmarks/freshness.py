@@ -1,6 +1,6 @@
 """How long a change on one side takes until it is visible on the other, alone and while a mass update is under way.
 
-    python benchmarks/freshness.py                       # 50,000 of some 55,000 leads; about ten minutes on two slow cores
+    python benchmarks/freshness.py                     # 50,000 of 55,000 leads; about ten minutes on two slow cores
     python benchmarks/freshness.py --mass 5000 --seconds 20
 
 A sandbox with documented limits and typical latency runs in a process of its own, the engine in another, its cycles
@@ -17,15 +17,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from stage import enabled, running_sandbox
 
 A_SECOND = 10
 PAUSE = 1.0
@@ -52,7 +53,7 @@ def main() -> int:
         folder = Path(name)
         others = A_SECOND * (options.seconds + LONGEST_MASS)
         counts = {"leads": options.mass + others, "contacts": others * 2, "accounts": others // 10}
-        with running_sandbox(folder, counts):
+        with running_sandbox(folder, counts, "--latency", "typical", limits="documented"):
             alone, beside = asyncio.run(measure(folder, options.mass, options.seconds))
     alone.tell()
     beside.tell()
@@ -67,44 +68,15 @@ def main() -> int:
 
 async def cycles(folder: Path) -> None:
     """The first sync, then cycles until the file ``stop`` is there; a line of JSON for each."""
-    from crmsync.engine import setup, sync
-    from crmsync.engine.session import open_session
-    from crmsync.secrets import SecretStore
-    from crmsync.tenants import load_tenant
+    from crmsync.engine import sync
 
-    tenants = folder / "tenants"
-    tenant, secrets = load_tenant("contoso", tenants), SecretStore(tenants)
-    async with open_session(tenant, secrets, run="benchmark", state_url=f"sqlite:///{folder}/state.db") as session:
-        await setup.save_credentials(session, await setup.validate_credentials(session))
-        await setup.refresh_schema(session)
-        await setup.select_fields(session)
-        await setup.enable_sync(session)
+    async with enabled(folder) as session:
         await sync.first_sync(session)
         while not (folder / "stop").exists():
             report = await sync.cycle(session, force=True)
             leads = report.entities["lead"].read if "lead" in report.entities else 0
             print(json.dumps({"seconds": report.seconds, "leads": leads}), flush=True)
             await asyncio.sleep(PAUSE)
-
-
-@contextmanager
-def running_sandbox(folder: Path, counts: dict[str, int]) -> Iterator[None]:
-    """A sandbox with limits in a process of its own; its ready file is ``folder``/ready.json."""
-    ready = folder / "ready.json"
-    words = [word for name, number in counts.items() for word in (f"--{name}", str(number))]
-    command = [sys.executable, "-m", "crmsync", "sandbox", "--ready-file", str(ready)]
-    sandbox = subprocess.Popen(
-        [*command, "--limits", "documented", "--latency", "typical", *words], stdout=subprocess.DEVNULL
-    )
-    try:
-        while not ready.exists():
-            if sandbox.poll() is not None:
-                raise SystemExit("the sandbox did not start")
-            time.sleep(0.5)
-        yield
-    finally:
-        sandbox.terminate()
-        sandbox.wait()
 
 
 # What is measured

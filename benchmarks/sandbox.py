@@ -33,6 +33,7 @@ import first_sync
 import httpx
 import orjson
 import psutil
+from stage import running_sandbox
 
 from crmsync.fields import default_map
 
@@ -82,7 +83,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=100_000, help="rows in Dynamics, and people to write each way")
     records = parser.parse_args().records
-    with tempfile.TemporaryDirectory() as name, first_sync.running_sandbox(Path(name), records) as sandbox:
+    with tempfile.TemporaryDirectory() as name, running_sandbox(Path(name), first_sync.shared_out(records)) as sandbox:
         meter = Meter(psutil.Process(sandbox.pid))
         started = meter.cpu()
         engine = first_sync.run(Path(name), records)
