@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import chain, repeat
 from typing import Any
 
@@ -108,8 +108,17 @@ class Importer:
         if status.warnings:
             await self._note_warnings(job)
         reasons = {row.values.get(PERSON_KEY, "").lower(): row.reason for row in failures}
+        if len(reasons.keys() & set(keys)) < status.failed:
+            reasons |= await self._not_told(keys, reasons)
         answers = [_answer(reasons.get(key)) for key in keys]
         await self._loader.record(file.changes, answers, read_number, flight.id)
+
+    async def _not_told(self, keys: Sequence[str], told: Collection[str]) -> dict[str, str]:
+        """More rows failed than the file tells by their keys, because it may leave columns out: who is not there."""
+        open_keys = [key for key in keys if key not in told]
+        rows = await self._session.marketo.people(PERSON_KEY, open_keys, [PERSON_KEY])
+        there = {str(row[PERSON_KEY]).lower() for row in rows}
+        return {key: "Marketo did not import the row, and did not tell why" for key in open_keys if key not in there}
 
     async def _start(self, content: bytes, flight: str) -> int:
         while True:

@@ -81,20 +81,32 @@ class Loader:
         for start in range(0, len(ids), BATCH):
             batch = ids[start : start + BATCH]
             flight, answers = await self._call("delete", batch, partial(delete, batch))
-            refused = [key for key, answer in zip(batch, answers, strict=True) if answer.status != "deleted"]
-            attempts = await self._session.store.errors.attempts(self._session.name, self._entity, refused)
-            outcomes, errors = [], []
-            for key, answer in zip(batch, answers, strict=True):
-                outcome = _deleted(key, known[key], read_number)
-                if answer.status != "deleted":
-                    outcome = outcome._replace(status="failed")
-                    error = self._error(key, answer, attempts.get(key, 0))
-                    errors.append(error.model_copy(update={"operation": "delete"}))
-                else:
-                    outcome = outcome._replace(in_marketo=False)
-                outcomes.append(outcome)
-            counts = Counts(read=len(batch), deleted=len(batch) - len(errors), failed=len(errors))
-            await self.land(outcomes, errors, counts, flight)
+            refused = {key: one for key, one in zip(batch, answers, strict=True) if one.status != "deleted"}
+            await self._land_deletions(batch, refused, known, read_number, flight)
+
+    async def _land_deletions(
+        self,
+        ids: Sequence[str],
+        refused: Mapping[str, Answer],
+        known: Mapping[str, Known],
+        read_number: int,
+        flight: str | None = None,
+        *,
+        stay: bool = False,
+    ) -> None:
+        """Record what became of these deletions: a refused one is tried again. ``stay``: flagged, and there still."""
+        attempts = await self._session.store.errors.attempts(self._session.name, self._entity, list(refused))
+        outcomes, errors = [], []
+        for key in ids:
+            outcome = _deleted(key, known[key], read_number)
+            if key in refused:
+                outcomes.append(outcome._replace(status="failed"))
+                error = self.error(key, refused[key], attempts.get(key, 0))
+                errors.append(error.model_copy(update={"operation": "delete"}))
+            else:
+                outcomes.append(outcome if stay else outcome._replace(in_marketo=False))
+        counts = Counts(read=len(ids), deleted=len(ids) - len(errors), failed=len(errors))
+        await self.land(outcomes, errors, counts, flight)
 
     async def land(
         self,
@@ -143,19 +155,21 @@ class Loader:
                 counts.updated += answer.status == "updated"
             else:
                 counts.failed += 1
-                errors.append(self._error(change.record_id, answer, attempts.get(change.record_id, 0)))
+                errors.append(self.error(change.record_id, answer, attempts.get(change.record_id, 0)))
         if self._session.tenant.to_dynamics:
             await self._session.store.inbox.wait(self._session.name, self._entity, asked)
         await self.land(outcomes, errors, counts, flight, arrived)
 
     def _outcome(self, change: Change, answer: Answer, done: bool, read_number: int) -> Outcome:
+        field_set, marks = self._field_set, change.fingerprints
+        agreed = (field_set, marks) if done or change.agreed is None else change.agreed
         return Outcome(
             record_id=change.record_id,
             status="synced" if done else "failed",
             in_marketo=done or change.in_marketo,
             marketo_id=_number(answer.id) or change.marketo_id,
-            field_set=self._field_set,
-            fingerprints=change.fingerprints,
+            field_set=agreed[0],
+            fingerprints=agreed[1],
             waiting_owner=change.waiting_owner,
             waiting_company=change.waiting_company,
             read_number=read_number,
@@ -163,7 +177,8 @@ class Loader:
             middle_id=change.middle_id,
         )
 
-    def _error(self, record_id: str, answer: Answer, attempts: int) -> SyncError:
+    def error(self, record_id: str, answer: Answer, attempts: int) -> SyncError:
+        """What is told of a record that Marketo refused, so many times before."""
         wait = timedelta(hours=min(24, 2**attempts))
         return SyncError(
             entity=self._entity,
@@ -190,9 +205,12 @@ class Loader:
 
     async def _flag_batch(self, ids: Sequence[str], known: dict[str, Known], read_number: int) -> None:
         # updateOnly: a person that was deleted in Marketo too is not created again (1004 is as good as done).
-        flight, _ = await self.call(ids, [{self._where.key: one, DELETED_FLAG: True} for one in ids], "updateOnly")
-        outcomes = [_deleted(one, known[one], read_number) for one in ids]
-        await self.land(outcomes, [], Counts(read=len(ids), deleted=len(ids)), flight)
+        rows = [{self._where.key: one, DELETED_FLAG: True} for one in ids]
+        flight, answers = await self.call(ids, rows, "updateOnly")
+        refused = {
+            key: one for key, one in zip(ids, answers, strict=True) if one.status != "updated" and one.code != NOBODY
+        }
+        await self._land_deletions(ids, refused, known, read_number, flight, stay=True)
 
     async def _delete_batch(self, ids: Sequence[str], known: dict[str, Known], read_number: int) -> None:
         """Delete the people by Marketo's ids: sent again after a lost answer, it finds them gone."""
@@ -202,10 +220,8 @@ class Loader:
             numbers[str(person[self._where.key]).lower()] = int(person["id"])
         order = list(numbers)
         answers = await self._session.marketo.delete_people([numbers[one] for one in order])
-        refused = {one for one, answer in zip(order, answers, strict=True) if answer.status != "deleted"}
-        outcomes = [_deleted(one, known[one], read_number)._replace(in_marketo=one in refused) for one in ids]
-        errors = [self._error(one, answer, 0) for one, answer in zip(order, answers, strict=True) if one in refused]
-        await self.land(outcomes, errors, Counts(read=len(ids), deleted=len(ids)))
+        refused = {key: one for key, one in zip(order, answers, strict=True) if one.status != "deleted"}
+        await self._land_deletions(ids, refused, known, read_number)
 
     async def call(
         self,
