@@ -15,12 +15,14 @@ from functools import partial
 from typing import Any
 
 from crmsync.engine.destination import DELETED_FLAG, Destination
+from crmsync.engine.parking import hidden_now
 from crmsync.engine.plan import Change
 from crmsync.engine.report import Counts
 from crmsync.engine.session import Session
 from crmsync.engine.settle import settle
-from crmsync.errors import CrmsyncError, ServiceUnavailable, TransportFailed
+from crmsync.errors import ColumnMissing, CrmsyncError, ServiceUnavailable, TransportFailed
 from crmsync.marketo.codes import row_of
+from crmsync.marketo.errors import FIELD_NOT_FOUND, error_from_code
 from crmsync.marketo.outcomes import Outcome as Answer
 from crmsync.state.inbox import Waiting
 from crmsync.state.records import FlightKind, Known, Outcome
@@ -43,10 +45,13 @@ class Loader:
         self._where = where
         self._field_set = field_set
         self._gate = asyncio.Semaphore(session.tenant.quota.marketo_concurrent_calls)
+        self._hidden: ColumnMissing | None = None
         self.counts = Counts()
 
     async def write(self, changes: Sequence[Change], read_number: int) -> None:
-        """Write these changes, several calls at a time; no record stands in two of them."""
+        """Write these changes, several calls at a time; no record stands in two of them. Raises ``ColumnMissing``, when
+        all of them are over, where Marketo does not know a selected field any more."""
+        self._hidden = None
         whole = [change for change in changes if change.only is None]
         parts = [change for change in changes if change.only is not None]
         await all_of(
@@ -54,6 +59,8 @@ class Loader:
             for several, action in ((whole, "createOrUpdate"), (parts, "updateOnly"))
             for start in range(0, len(several), BATCH)
         )
+        if self._hidden is not None:
+            raise self._hidden
 
     async def flag_deleted(self, ids: Sequence[str], read_number: int) -> None:
         """These records are gone from Dynamics: people are flagged, or as the tenant file says; opportunities are
@@ -194,14 +201,33 @@ class Loader:
         keys = [change.record_id for change in batch]
         hangs = self._where.target != "custom_object"
         parents = {change.record_id: change.parent_id for change in batch if change.parent_id and hangs}
-        async with self._gate:
-            flight, answers = await self.call(keys, rows, action, parents, [one.fingerprints for one in batch])
+        try:
+            async with self._gate:
+                flight, answers = await self.call(keys, rows, action, parents, [one.fingerprints for one in batch])
+        except ColumnMissing as hidden:
+            self._hidden = hidden
+            return
+        if await self._names_hidden_field(answers):
+            # Who was refused is planned anew, without the field.
+            told = [(change, one) for change, one in zip(batch, answers, strict=True) if one.code != FIELD_NOT_FOUND]
+            batch, answers = [change for change, _ in told], [answer for _, answer in told]
         await self.record(batch, answers, read_number, flight)
         lost = [change for change, answer in zip(batch, answers, strict=True) if _is_gone(change, answer)]
         if lost and self._session.tenant.deleted_in_marketo == "recreate":
             for change in lost:
                 change.only = None
             await self._write_batch(lost, read_number, "createOrUpdate")
+
+    async def _names_hidden_field(self, answers: Sequence[Answer]) -> bool:
+        """Whether Marketo refused records for a selected field that it does not know any more."""
+        reason = next((one.reason for one in answers if one.code == FIELD_NOT_FOUND), None)
+        if reason is None:
+            return False
+        error = error_from_code(FIELD_NOT_FOUND, reason, tenant=self._session.name)
+        assert isinstance(error, ColumnMissing)
+        if gone := (await hidden_now(self._session, error.column))[2]:
+            self._hidden = error
+        return bool(gone)
 
     async def _flag_batch(self, ids: Sequence[str], known: dict[str, Known], read_number: int) -> None:
         # updateOnly: a person that was deleted in Marketo too is not created again (1004 is as good as done).

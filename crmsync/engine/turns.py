@@ -28,7 +28,7 @@ async def take_turns(path: DataPath) -> None:
             if name not in behind:
                 await path.turn(name)
         await path.finish()
-        await path.from_marketo.write_back(*path.shape, most=PAGE_SIZE)
+        await path.write_back(most=PAGE_SIZE)
         with patiently():
             for name in behind:
                 await path.turn(name)

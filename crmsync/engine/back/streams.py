@@ -18,7 +18,7 @@ from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.engine.back.fields import PersonFields
 from crmsync.engine.destination import TARGETS
 from crmsync.engine.session import Session
-from crmsync.errors import PagingTokenRefused, PermissionMissing
+from crmsync.errors import ColumnMissing, PagingTokenRefused, PermissionMissing
 from crmsync.fields.model import Selection
 from crmsync.marketo.activities import ADD_TO_LIST, MERGE_LEADS, ActivityPage, field_chunks
 from crmsync.state.inbox import Watermark
@@ -92,8 +92,8 @@ async def glimpse(session: Session, fields: Sequence[str]) -> Glimpse:
     at: datetime = session.clock() - SKEW
     try:
         found = await _to_their_ends([streams.first(name, marks[name].token) for name in streams.names])
-    except PagingTokenRefused:
-        return Glimpse(False)
+    except (ColumnMissing, PagingTokenRefused):
+        return Glimpse(False)  # the cycle meets it again, and mends it
     except PermissionMissing as missing:
         return Glimpse(True, note=not_read(missing))
     pages = dict(zip(streams.names, found, strict=True))
