@@ -280,6 +280,7 @@ class DataPath:
             links=self._links,
             succession=Succession(self._session, self.entities),
             moved=moved,
+            unread=self.from_marketo.reads_on,
         )
         await lane.open()
         return lane

@@ -99,9 +99,17 @@ async def glimpse(session: Session, fields: Sequence[str]) -> Glimpse:
     pages = dict(zip(streams.names, found, strict=True))
     return Glimpse(
         not any(page.activities or page.more for page in found),
-        tuple(Watermark(stream=name, token=page.token, moved_at=at) for name, page in pages.items()),
+        tuple(
+            Watermark(stream=name, token=page.token, moved_at=covered(page, marks[name], at))
+            for name, page in pages.items()
+        ),
         {name: (marks[name].token, page) for name, page in pages.items()},
     )
+
+
+def covered(page: ActivityPage, before: Watermark, now: datetime) -> datetime:
+    """From when on a page's token covers what happens: in the middle of a stream, nobody knows better than before."""
+    return before.moved_at if page.more else now
 
 
 async def _to_their_ends(work: Iterable[Awaitable[ActivityPage]]) -> list[ActivityPage]:
