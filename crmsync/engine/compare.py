@@ -150,7 +150,7 @@ async def compare(
                 await _Entity(session, schema.entities[name], selection, result, lane, progress).compare()
         if path is not None:
             await path.finish()
-            await path.from_marketo.write_back(*path.shape)
+            await path.write_back()
         result.ended_at = session.clock()
     log.info("%s: compared, %s", session.name, "in step" if result.in_step else "out of step")
     return result

@@ -23,6 +23,7 @@ from crmsync.engine.handover import Handover
 from crmsync.engine.lane import Lane
 from crmsync.engine.links import Links
 from crmsync.engine.look import look_again
+from crmsync.engine.parking import is_hidden_field, park_hidden
 from crmsync.engine.report import Counts, ProgressListener
 from crmsync.engine.roles import Roles
 from crmsync.engine.session import Session
@@ -119,10 +120,11 @@ class DataPath:
     ) -> DataPath:
         """Settle what an earlier run left in flight, and take schema and selection from the store. ``pages`` are the
         first pages of changes by entity, and ``seen`` those of Marketo's activities, where they were read already."""
-        await settle_all(session)
         schema, selection = await chosen_fields(session)
         fresh = (await session.store.tenants.get(session.name)).key_is_fresh
-        return cls(session, schema, selection, key_is_fresh=fresh, listener=listener, pages=pages, seen=seen)
+        path = cls(session, schema, selection, key_is_fresh=fresh, listener=listener, pages=pages, seen=seen)
+        await path.without_hidden(lambda: settle_all(session))
+        return path
 
     @property
     def entities(self) -> list[str]:
@@ -143,10 +145,14 @@ class DataPath:
         """Before the entities: what happened in Marketo, and new records in Dynamics for whom it wants there; with
         ``most`` only for about so many of each entity."""
         before = {name: counts.created for name, counts in self.from_marketo.counts.items()}
-        await self.from_marketo.collect(*self.shape, most=most)
+        await self.without_hidden(lambda: self.from_marketo.collect(*self.shape, most=most))
         for name, counts in self.from_marketo.counts.items():
             if counts.created > before.get(name, 0):
                 self._pages.pop(name, None)  # read before the new records were made
+
+    async def write_back(self, *, most: int | None = None) -> None:
+        """After the entities: settle what waits to be brought to Dynamics; ``most`` as for ``collect``."""
+        await self.without_hidden(lambda: self.from_marketo.write_back(*self.shape, most=most))
 
     async def carry(self, name: str) -> None:
         """Carry one entity to its end: its first read where that is needed, else what changed; then what is due again.
@@ -166,7 +172,7 @@ class DataPath:
         except LEAVE_OUT_CUSTOM as error:
             self._leave_out_or_raise(name, error)
         if name in PEOPLE and name == [one for one in self.entities if one in PEOPLE][-1]:
-            await self._hand_over()
+            await self.without_hidden(self._hand_over)
 
     async def look_again(self) -> None:
         """Between two rounds of turns: see what changed meanwhile, on both sides."""
@@ -177,6 +183,9 @@ class DataPath:
     async def finish(self) -> None:
         """After the entities: opportunity roles, then deletions in the opposite order of creation. An entity's wait
         until nothing that depends on it is behind, because more deletions may be among that."""
+        await self.without_hidden(self._finish)
+
+    async def _finish(self) -> None:
         await self._hand_over()
         pending = await self._session.store.pending.counts(self._session.name)
         failed = await self._session.store.errors.retries(self._session.name)
@@ -187,10 +196,13 @@ class DataPath:
                 await self._remove(name)
             if name in self.behind:
                 break
+        self._close_parents()
+        self.notes += [note for note in self._links.notes if note not in self.notes]
+
+    def _close_parents(self) -> None:
         for parent, lane in self._parents.items():
             self.counts[parent] = self.counts.get(parent, Counts()) + lane.counts
         self._parents.clear()
-        self.notes += [note for note in self._links.notes if note not in self.notes]
 
     async def _hand_over(self) -> None:
         """After leads and contacts: people whose record goes on as another, or was merged into it."""
@@ -268,6 +280,7 @@ class DataPath:
             links=self._links,
             succession=Succession(self._session, self.entities),
             moved=moved,
+            unread=self.from_marketo.reads_on,
         )
         await lane.open()
         return lane
@@ -280,7 +293,29 @@ class DataPath:
                 self._starts[name] += 1
                 if self._starts[name] == STARTS:
                     raise
-                await self._take_up_anew(name, change)
+                if isinstance(change, ColumnMissing) and is_hidden_field(change):
+                    await self._park_hidden(change)
+                else:
+                    await self._take_up_anew(name, change)
+
+    async def without_hidden(self, work: Callable[[], Awaitable[object]]) -> None:
+        """Do this; where a field turns out to be hidden in Marketo, it is parked, and this is done once more."""
+        for start in range(1, STARTS + 1):
+            try:
+                await work()
+                return
+            except ColumnMissing as change:
+                if start == STARTS or not is_hidden_field(change):
+                    raise
+                await self._park_hidden(change)
+
+    async def _park_hidden(self, change: ColumnMissing) -> None:
+        """Go on without the fields that Marketo does not show any more: their entities are read anew without them."""
+        self._selection, notes = await park_hidden(self._session, change)
+        self.notes += notes
+        self._tempos.clear()
+        self._close_parents()
+        await settle_all(self._session)  # calls of the same records were cut short
 
     async def _carry(self, name: str, *, through: bool) -> None:
         checkpoint = await self._checkpoint(name)
@@ -307,12 +342,18 @@ class DataPath:
         One that Dynamics does not have (any more) is carried as deleted.
         """
         checkpoint = await self._session.store.checkpoints.get(self._session.name, name)
-        lane = await self.open_lane(name)
-        try:
-            found = await lane.again([record_id], checkpoint.read_number if checkpoint else 1)
-        finally:
-            self.counts[name] = self.counts.get(name, Counts()) + lane.counts
-            self.notes += lane.notes
+        found = 0
+
+        async def carry() -> None:
+            nonlocal found
+            lane = await self.open_lane(name)
+            try:
+                found = await lane.again([record_id], checkpoint.read_number if checkpoint else 1)
+            finally:
+                self.counts[name] = self.counts.get(name, Counts()) + lane.counts
+                self.notes += lane.notes
+
+        await self.without_hidden(carry)
         return bool(found)
 
     async def _carry_due(self, name: str, lane: Lane | ConnectionLane, checkpoint: Checkpoint) -> bool:

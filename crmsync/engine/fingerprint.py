@@ -16,6 +16,8 @@ from xxhash import xxh3_64_digest
 
 WIDTH = 6
 _EMPTY = bytes(WIDTH)
+NEVER_AGREED = b"\xff" * WIDTH
+"""A field's mark that is no value's: whatever is there, it was not agreed on."""
 _NOT_TEXT = 1
 
 

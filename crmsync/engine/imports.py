@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import chain, repeat
 from typing import Any
 
+from crmsync.engine.back.fields import Ledger
 from crmsync.engine.destination import PERSON_KEY
+from crmsync.engine.fingerprint import fingerprints
 from crmsync.engine.load import Loader
+from crmsync.engine.parking import hidden_now
 from crmsync.engine.plan import Change
 from crmsync.engine.session import Session
-from crmsync.errors import CrmsyncError, QueueFull, ServiceUnavailable, TransportFailed
+from crmsync.errors import ColumnMissing, CrmsyncError, QueueFull, ServiceUnavailable, TransportFailed
 from crmsync.marketo.bulk import ImportStatus
+from crmsync.marketo.errors import FIELD_NOT_FOUND
 from crmsync.marketo.outcomes import Outcome as Answer
 
 log = logging.getLogger("crmsync.engine")
@@ -31,6 +35,8 @@ FILE_ROWS = 10_000
 
 WORTHWHILE = 2_400
 """Records from which a file is cheaper: a job costs about eight calls (start, polls, files), a Sync call takes 300."""
+
+NOTHING = fingerprints([None])
 
 QUEUE_SECONDS = 15
 POLLS = (0.5, 1.0, 2.0, 5.0)
@@ -47,6 +53,7 @@ class ImportFile:
     """A CSV file in the making. The values of a change are let go once they stand in the file."""
 
     def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
         self._names = [name for name in names if name != PERSON_KEY]
         self._lines: list[bytes] = []
         self._writer = csv.writer(self)
@@ -105,11 +112,26 @@ class Importer:
                 remedy="Nothing to do at once: the records go again, by Sync calls.",
             )
         failures = await marketo.import_failures(job) if status.failed else []
-        if status.warnings:
-            await self._note_warnings(job)
+        lost = await self._lost(job, file) if status.warnings else []
         reasons = {row.values.get(PERSON_KEY, "").lower(): row.reason for row in failures}
+        if len(reasons.keys() & set(keys)) < status.failed:
+            reasons |= await self._not_told(keys, reasons)
         answers = [_answer(reasons.get(key)) for key in keys]
         await self._loader.record(file.changes, answers, read_number, flight.id)
+        if lost:
+            raise ColumnMissing(
+                f"Marketo ignored the field {lost[0]} of import job {job}",
+                column=lost[0],
+                tenant=self._session.name,
+                code=FIELD_NOT_FOUND,
+            )
+
+    async def _not_told(self, keys: Sequence[str], told: Collection[str]) -> dict[str, str]:
+        """More rows failed than the file tells by their keys, because it may leave columns out: who is not there."""
+        open_keys = [key for key in keys if key not in told]
+        rows = await self._session.marketo.people(PERSON_KEY, open_keys, [PERSON_KEY])
+        there = {str(row[PERSON_KEY]).lower() for row in rows}
+        return {key: "Marketo did not import the row, and did not tell why" for key in open_keys if key not in there}
 
     async def _start(self, content: bytes, flight: str) -> int:
         while True:
@@ -131,6 +153,19 @@ class Importer:
                 return status
             await self._session.sleep(pause)
         raise AssertionError("unreachable")
+
+    async def _lost(self, job: int, file: ImportFile) -> list[str]:
+        """Which of the file's columns Marketo did not take, because it does not show their fields any more; the people
+        are to be remembered without them."""
+        await self._note_warnings(job)
+        gone = {one.field for one in (await hidden_now(self._session))[2]}
+        lost = [name for name in file.names if name in gone]
+        for change in file.changes if lost else ():
+            marks = Ledger(file.names, file.names, change.fingerprints)
+            for name in lost:
+                marks[name] = NOTHING
+            change.fingerprints = marks.joined()
+        return lost
 
     async def _note_warnings(self, job: int) -> None:
         rows = await self._session.marketo.import_warnings(job)

@@ -17,6 +17,9 @@ from typing import Any, TypeVar
 
 from crmsync.dynamics.schema import Entity
 from crmsync.dynamics.tracking import ChangePage
+from crmsync.engine.back.fields import PersonFields
+from crmsync.engine.back.streams import PERSON_ENTITIES
+from crmsync.engine.back.unread import note_unread
 from crmsync.engine.custom.below import Below
 from crmsync.engine.custom.planner import planner_for
 from crmsync.engine.destination import destination_in
@@ -65,7 +68,8 @@ class Window:
 
 
 class Lane:
-    """Carries one entity of one tenant. ``moved`` is called with the checkpoint whenever it has moved."""
+    """Carries one entity of one tenant. ``moved`` is called with the checkpoint whenever it has moved; ``unread`` says
+    that more has happened to people in Marketo than was read."""
 
     def __init__(
         self,
@@ -77,9 +81,11 @@ class Lane:
         links: Links,
         succession: Succession,
         moved: Callable[[Checkpoint], Awaitable[None]],
+        unread: bool = False,
     ) -> None:
         self._session = session
         self._entity = entity
+        self._unread = PersonFields(entity, selection) if unread and entity.logical_name in PERSON_ENTITIES else None
         self._select = selection.select(entity)
         self._names = selection.field_names(entity.logical_name)
         self._planner = planner_for(session, entity, selection, links)
@@ -215,6 +221,9 @@ class Lane:
         if not settled and (aside := await self._succession.put_aside(self._entity, rows, read_number)):
             rows = [row for row in rows if row[self._entity.primary_id].lower() not in aside]
         plan = await self._planner.plan(rows, read_number, mode=mode, needed=needed)
+        there = [change.record_id for change in plan.changes if change.in_marketo] if self._unread else []
+        if self._unread and there and await note_unread(self._session, self._unread, there):
+            plan = await self._planner.plan(rows, read_number, mode=mode, needed=needed)
         await self._observer.met(rows, plan, read_number)
         await self._below.met(rows, plan)
         return plan

@@ -15,12 +15,14 @@ from functools import partial
 from typing import Any
 
 from crmsync.engine.destination import DELETED_FLAG, Destination
+from crmsync.engine.parking import hidden_now
 from crmsync.engine.plan import Change
 from crmsync.engine.report import Counts
 from crmsync.engine.session import Session
 from crmsync.engine.settle import settle
-from crmsync.errors import CrmsyncError, ServiceUnavailable, TransportFailed
+from crmsync.errors import ColumnMissing, CrmsyncError, ServiceUnavailable, TransportFailed
 from crmsync.marketo.codes import row_of
+from crmsync.marketo.errors import FIELD_NOT_FOUND, error_from_code
 from crmsync.marketo.outcomes import Outcome as Answer
 from crmsync.state.inbox import Waiting
 from crmsync.state.records import FlightKind, Known, Outcome
@@ -43,10 +45,13 @@ class Loader:
         self._where = where
         self._field_set = field_set
         self._gate = asyncio.Semaphore(session.tenant.quota.marketo_concurrent_calls)
+        self._hidden: ColumnMissing | None = None
         self.counts = Counts()
 
     async def write(self, changes: Sequence[Change], read_number: int) -> None:
-        """Write these changes, several calls at a time; no record stands in two of them."""
+        """Write these changes, several calls at a time; no record stands in two of them. Raises ``ColumnMissing``, when
+        all of them are over, where Marketo does not know a selected field any more."""
+        self._hidden = None
         whole = [change for change in changes if change.only is None]
         parts = [change for change in changes if change.only is not None]
         await all_of(
@@ -54,6 +59,8 @@ class Loader:
             for several, action in ((whole, "createOrUpdate"), (parts, "updateOnly"))
             for start in range(0, len(several), BATCH)
         )
+        if self._hidden is not None:
+            raise self._hidden
 
     async def flag_deleted(self, ids: Sequence[str], read_number: int) -> None:
         """These records are gone from Dynamics: people are flagged, or as the tenant file says; opportunities are
@@ -81,20 +88,32 @@ class Loader:
         for start in range(0, len(ids), BATCH):
             batch = ids[start : start + BATCH]
             flight, answers = await self._call("delete", batch, partial(delete, batch))
-            refused = [key for key, answer in zip(batch, answers, strict=True) if answer.status != "deleted"]
-            attempts = await self._session.store.errors.attempts(self._session.name, self._entity, refused)
-            outcomes, errors = [], []
-            for key, answer in zip(batch, answers, strict=True):
-                outcome = _deleted(key, known[key], read_number)
-                if answer.status != "deleted":
-                    outcome = outcome._replace(status="failed")
-                    error = self._error(key, answer, attempts.get(key, 0))
-                    errors.append(error.model_copy(update={"operation": "delete"}))
-                else:
-                    outcome = outcome._replace(in_marketo=False)
-                outcomes.append(outcome)
-            counts = Counts(read=len(batch), deleted=len(batch) - len(errors), failed=len(errors))
-            await self.land(outcomes, errors, counts, flight)
+            refused = {key: one for key, one in zip(batch, answers, strict=True) if one.status != "deleted"}
+            await self._land_deletions(batch, refused, known, read_number, flight)
+
+    async def _land_deletions(
+        self,
+        ids: Sequence[str],
+        refused: Mapping[str, Answer],
+        known: Mapping[str, Known],
+        read_number: int,
+        flight: str | None = None,
+        *,
+        stay: bool = False,
+    ) -> None:
+        """Record what became of these deletions: a refused one is tried again. ``stay``: flagged, and there still."""
+        attempts = await self._session.store.errors.attempts(self._session.name, self._entity, list(refused))
+        outcomes, errors = [], []
+        for key in ids:
+            outcome = _deleted(key, known[key], read_number)
+            if key in refused:
+                outcomes.append(outcome._replace(status="failed"))
+                error = self.error(key, refused[key], attempts.get(key, 0))
+                errors.append(error.model_copy(update={"operation": "delete"}))
+            else:
+                outcomes.append(outcome if stay else outcome._replace(in_marketo=False))
+        counts = Counts(read=len(ids), deleted=len(ids) - len(errors), failed=len(errors))
+        await self.land(outcomes, errors, counts, flight)
 
     async def land(
         self,
@@ -143,19 +162,21 @@ class Loader:
                 counts.updated += answer.status == "updated"
             else:
                 counts.failed += 1
-                errors.append(self._error(change.record_id, answer, attempts.get(change.record_id, 0)))
+                errors.append(self.error(change.record_id, answer, attempts.get(change.record_id, 0)))
         if self._session.tenant.to_dynamics:
             await self._session.store.inbox.wait(self._session.name, self._entity, asked)
         await self.land(outcomes, errors, counts, flight, arrived)
 
     def _outcome(self, change: Change, answer: Answer, done: bool, read_number: int) -> Outcome:
+        field_set, marks = self._field_set, change.fingerprints
+        agreed = (field_set, marks) if done or change.agreed is None else change.agreed
         return Outcome(
             record_id=change.record_id,
             status="synced" if done else "failed",
             in_marketo=done or change.in_marketo,
             marketo_id=_number(answer.id) or change.marketo_id,
-            field_set=self._field_set,
-            fingerprints=change.fingerprints,
+            field_set=agreed[0],
+            fingerprints=agreed[1],
             waiting_owner=change.waiting_owner,
             waiting_company=change.waiting_company,
             read_number=read_number,
@@ -163,7 +184,8 @@ class Loader:
             middle_id=change.middle_id,
         )
 
-    def _error(self, record_id: str, answer: Answer, attempts: int) -> SyncError:
+    def error(self, record_id: str, answer: Answer, attempts: int) -> SyncError:
+        """What is told of a record that Marketo refused, so many times before."""
         wait = timedelta(hours=min(24, 2**attempts))
         return SyncError(
             entity=self._entity,
@@ -179,8 +201,16 @@ class Loader:
         keys = [change.record_id for change in batch]
         hangs = self._where.target != "custom_object"
         parents = {change.record_id: change.parent_id for change in batch if change.parent_id and hangs}
-        async with self._gate:
-            flight, answers = await self.call(keys, rows, action, parents, [one.fingerprints for one in batch])
+        try:
+            async with self._gate:
+                flight, answers = await self.call(keys, rows, action, parents, [one.fingerprints for one in batch])
+        except ColumnMissing as hidden:
+            self._hidden = hidden
+            return
+        if await self._names_hidden_field(answers):
+            # Who was refused is planned anew, without the field.
+            told = [(change, one) for change, one in zip(batch, answers, strict=True) if one.code != FIELD_NOT_FOUND]
+            batch, answers = [change for change, _ in told], [answer for _, answer in told]
         await self.record(batch, answers, read_number, flight)
         lost = [change for change, answer in zip(batch, answers, strict=True) if _is_gone(change, answer)]
         if lost and self._session.tenant.deleted_in_marketo == "recreate":
@@ -188,11 +218,25 @@ class Loader:
                 change.only = None
             await self._write_batch(lost, read_number, "createOrUpdate")
 
+    async def _names_hidden_field(self, answers: Sequence[Answer]) -> bool:
+        """Whether Marketo refused records for a selected field that it does not know any more."""
+        reason = next((one.reason for one in answers if one.code == FIELD_NOT_FOUND), None)
+        if reason is None:
+            return False
+        error = error_from_code(FIELD_NOT_FOUND, reason, tenant=self._session.name)
+        assert isinstance(error, ColumnMissing)
+        if gone := (await hidden_now(self._session, error.column))[2]:
+            self._hidden = error
+        return bool(gone)
+
     async def _flag_batch(self, ids: Sequence[str], known: dict[str, Known], read_number: int) -> None:
         # updateOnly: a person that was deleted in Marketo too is not created again (1004 is as good as done).
-        flight, _ = await self.call(ids, [{self._where.key: one, DELETED_FLAG: True} for one in ids], "updateOnly")
-        outcomes = [_deleted(one, known[one], read_number) for one in ids]
-        await self.land(outcomes, [], Counts(read=len(ids), deleted=len(ids)), flight)
+        rows = [{self._where.key: one, DELETED_FLAG: True} for one in ids]
+        flight, answers = await self.call(ids, rows, "updateOnly")
+        refused = {
+            key: one for key, one in zip(ids, answers, strict=True) if one.status != "updated" and one.code != NOBODY
+        }
+        await self._land_deletions(ids, refused, known, read_number, flight, stay=True)
 
     async def _delete_batch(self, ids: Sequence[str], known: dict[str, Known], read_number: int) -> None:
         """Delete the people by Marketo's ids: sent again after a lost answer, it finds them gone."""
@@ -202,10 +246,8 @@ class Loader:
             numbers[str(person[self._where.key]).lower()] = int(person["id"])
         order = list(numbers)
         answers = await self._session.marketo.delete_people([numbers[one] for one in order])
-        refused = {one for one, answer in zip(order, answers, strict=True) if answer.status != "deleted"}
-        outcomes = [_deleted(one, known[one], read_number)._replace(in_marketo=one in refused) for one in ids]
-        errors = [self._error(one, answer, 0) for one, answer in zip(order, answers, strict=True) if one in refused]
-        await self.land(outcomes, errors, Counts(read=len(ids), deleted=len(ids)))
+        refused = {key: one for key, one in zip(order, answers, strict=True) if one.status != "deleted"}
+        await self._land_deletions(ids, refused, known, read_number)
 
     async def call(
         self,

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from crmsync.dynamics.schema import Entity
 from crmsync.engine.back.fields import Ledger, PersonFields
 from crmsync.engine.destination import TARGETS
-from crmsync.engine.fingerprint import WIDTH, changed, fingerprints
+from crmsync.engine.fingerprint import NEVER_AGREED, WIDTH, changed, fingerprints
 from crmsync.engine.links import COMPANY_LINK, OWNER_LINK, Links
 from crmsync.engine.session import Session
 from crmsync.errors import RecordRefused
@@ -36,6 +36,9 @@ Mode = Literal["changed", "forced", "whole"]
 """What is written of records that are read: what ``changed``; ``forced``, also a record that did not change (a link or
 a retry is due); ``whole``, every field of it, whatever was agreed on, and the record itself where Marketo lost it."""
 
+Agreed = tuple[int | None, bytes | None]
+"""What both sides held last: the number of a field set, and the fingerprints in its order."""
+
 TOMBSTONES = ("gone", "merged", "converted")
 _TRUE = fingerprints([True])
 
@@ -47,6 +50,7 @@ class Change:
     opportunity, or what the ledger says of a person.
 
     ``only``: the fields that are sent of a person that Marketo has; None sends all, and creates who is not there.
+    ``agreed``: what the ledger says of a person as long as Marketo has not taken this.
     ``withheld``: opt-outs that the person may have made while nothing was known of it; they are to be looked at.
     """
 
@@ -62,6 +66,7 @@ class Change:
     parent_id: str | None = None
     middle_id: str | None = None
     only: frozenset[str] | None = None
+    agreed: Agreed | None = None
     withheld: frozenset[str] = frozenset()
 
     @property
@@ -191,6 +196,7 @@ class Planner:
                 change.in_marketo, change.marketo_id = before.in_marketo, before.marketo_id
                 change.parent_id = before.parent_id
                 change.arrives = not before.in_marketo or before.status != "synced"
+                change.agreed = _not_trusted(before) if self._is_person and before.in_marketo else None
                 change.only = None if mode == "whole" else self._only(before, marks)
             plan.changes.append(change)
         await self._link(plan.changes)
@@ -234,7 +240,7 @@ class Planner:
         return withheld
 
     def _wrote_true(self, name: str, before: Known | None) -> bool:
-        if before is None or before.fingerprints is None or before.field_set is None:
+        if before is None or not before.in_marketo or before.fingerprints is None or before.field_set is None:
             return False
         names = self._field_sets[before.field_set]
         if name not in names:
@@ -284,13 +290,11 @@ class Planner:
         )
 
     def _not_sent(self, record_id: str, before: Known | None, read_number: int) -> Outcome:
-        """What was agreed on stays known, so that edits in Marketo are told from it; but for the key, which comes
-        first, so that the record differs and is written once it can be."""
         outcome = self._kept(record_id, before, "failed", read_number)
-        if before is None or before.fingerprints is None:
+        if before is None:
             return outcome
-        marks = bytes(WIDTH) + before.fingerprints[WIDTH:]
-        return outcome._replace(field_set=before.field_set, fingerprints=marks)
+        field_set, marks = _not_trusted(before)
+        return outcome._replace(field_set=field_set, fingerprints=marks)
 
     def _kept(self, record_id: str, before: Known | None, status: RecordStatus, read_number: int) -> Outcome:
         """An outcome without a write: what Marketo has of the record stays as it is, and is not trusted any more."""
@@ -330,3 +334,11 @@ class Planner:
                 change.waiting_company = company
                 if self._may_leave_companies:
                     change.payload[COMPANY_LINK] = None
+
+
+def _not_trusted(before: Known) -> Agreed:
+    """What was agreed on with a record that could not be written: it stays known, so that edits in Marketo are told
+    from it; but for the key, which comes first, so that the record differs and is written once it can be."""
+    if before.fingerprints is None:
+        return None, None
+    return before.field_set, NEVER_AGREED + before.fingerprints[WIDTH:]

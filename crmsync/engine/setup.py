@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.engine.custom.making import make_custom_objects, read_custom_entities, with_custom_objects
-from crmsync.engine.destination import PERSON_KEY
+from crmsync.engine.destination import PERSON_KEY, TARGETS
 from crmsync.engine.rights import ensure_rights
 from crmsync.engine.session import Session
 from crmsync.errors import (
@@ -27,6 +27,7 @@ from crmsync.errors import (
     StateMismatch,
 )
 from crmsync.fields import drift
+from crmsync.fields.hidden import REASON, hidden, is_needed, is_shown, without_fields
 from crmsync.fields.model import Selection
 from crmsync.fields.selection import select_fields as choose_fields
 from crmsync.marketo.schema import MarketoSchema
@@ -218,7 +219,23 @@ async def plan_fields(session: Session) -> Selection:
         raise StateMismatch(
             "The schema was never read", tenant=session.name, remedy=f"Run: crmsync connect {session.name}"
         )
-    return choose_fields(dynamics, marketo, session.tenant.fields, session.tenant.custom_entities)
+    planned = choose_fields(dynamics, marketo, session.tenant.fields, session.tenant.custom_entities)
+    return without_fields(planned, await _hidden_fields(session, marketo))
+
+
+async def _hidden_fields(session: Session, marketo: MarketoSchema) -> set[tuple[str, str]]:
+    """The fields that were selected and that Marketo does not show: not to be made anew, they may be shown again."""
+    selected = await saved_selection(session)
+    found = {(one.entity, one.field) for one in hidden(selected, marketo)} if selected else set()
+    for one in await session.store.schemas.parked(session.name):
+        if not _is_shown(marketo, one):
+            found.add((one.entity, one.marketo_field))
+    return found
+
+
+def _is_shown(marketo: MarketoSchema, parked: Parked) -> bool:
+    target = TARGETS.get(parked.entity)
+    return target is None or is_shown(marketo, target, parked.marketo_field)
 
 
 async def select_fields(session: Session) -> Selection:
@@ -308,13 +325,20 @@ async def saved_selection(session: Session) -> Selection | None:
 
 
 async def park_vanished(session: Session) -> list[Parked]:
-    """Park every field of the saved selection whose column is not in the newest snapshot; take back those that are
-    there again."""
+    """Park every field of the saved selection whose column, or whose field in Marketo, is not in the newest snapshot;
+    take back those that are there again."""
     before = await saved_selection(session)
-    dynamics, _ = await snapshots(session)
+    dynamics, marketo = await snapshots(session)
     assert dynamics is not None  # callers have just kept one
-    parked = {(one.entity, one.attribute) for one in await session.store.schemas.parked(session.name)}
-    back = {one for one in parked if one[0] in dynamics.entities and one[1] in dynamics.entities[one[0]].attributes}
+    known = await session.store.schemas.parked(session.name)
+    parked = {(one.entity, one.attribute) for one in known}
+    back = {
+        (one.entity, one.attribute)
+        for one in known
+        if one.entity in dynamics.entities
+        and one.attribute in dynamics.entities[one.entity].attributes
+        and (marketo is None or _is_shown(marketo, one))
+    }
     await session.store.schemas.unpark(session.name, back)
     gone = [
         Parked(
@@ -330,6 +354,18 @@ async def park_vanished(session: Session) -> list[Parked]:
         and mapping.entity in dynamics.entities
         and mapping.attribute not in dynamics.entities[mapping.entity].attributes
         and (mapping.entity, mapping.attribute) not in parked
+    ]
+    seen = parked | {(one.entity, one.attribute) for one in gone}
+    gone += [
+        Parked(
+            entity=mapping.entity,
+            attribute=mapping.attribute,
+            marketo_field=mapping.field,
+            since=session.clock(),
+            reason=REASON,
+        )
+        for mapping in (hidden(before, marketo) if before and marketo else ())
+        if not is_needed(mapping) and (mapping.entity, mapping.attribute) not in seen
     ]
     await session.store.schemas.park(session.name, gone)
     for one in gone:

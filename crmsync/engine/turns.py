@@ -2,7 +2,8 @@
 
 A mass update of one entity is many pages. Before each of them every lane that is not behind has its turn, with what
 changed since its last one, so that nothing waits longer than for a page of each lane that is. A lane that is behind
-spends the budget of calls patiently: the others always find room in it.
+spends the budget of calls patiently: the others always find room in it. Of what happened in Marketo a round reads some
+pages, too; before people are written it looks at what may have happened to them since.
 
 Whatever the lanes hold, a round is what a small cycle is: both sides are read before anything is written, parents are
 written before what names them (or brought by it, where they are behind), and no two lanes write at the same time
@@ -28,7 +29,7 @@ async def take_turns(path: DataPath) -> None:
             if name not in behind:
                 await path.turn(name)
         await path.finish()
-        await path.from_marketo.write_back(*path.shape, most=PAGE_SIZE)
+        await path.write_back(most=PAGE_SIZE)
         with patiently():
             for name in behind:
                 await path.turn(name)

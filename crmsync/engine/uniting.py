@@ -18,6 +18,7 @@ from typing import Any
 
 from crmsync.engine.back.fields import OPT_OUTS, Ledger, PersonFields
 from crmsync.engine.destination import DELETED_FLAG, PERSON_KEY
+from crmsync.engine.fingerprint import NEVER_AGREED
 from crmsync.engine.load import NOBODY
 from crmsync.engine.session import Session
 from crmsync.engine.succession import Predecessor, person_of, tombstone
@@ -34,8 +35,6 @@ MERGE_SECONDS = 210
 """Marketo ends a merge after 180 seconds ("Performance"); half a minute more for the way."""
 
 POLL_SECONDS = 2
-NEVER_AGREED = b"\xff" * 6
-"""A mark that no value has: a field that only the heir's entity knows is written whatever it holds."""
 
 Key = tuple[str, str]
 Row = dict[str, Any]
@@ -148,6 +147,7 @@ class Uniting:
         sets = await records.field_sets(tenant, of.entity)
         before = Ledger(names, sets[known.field_set], known.fingerprints)
         shared = set(sets[known.field_set])
+        # A field that only the heir's entity knows is written whatever it holds.
         marks = b"".join(before[name] if name in shared else NEVER_AGREED for name in names)
         number = await records.field_set(tenant, one.entity, names)
         return outcome._replace(status="synced", field_set=number, fingerprints=marks)
@@ -158,8 +158,8 @@ class Uniting:
             heir=one.heir, in_marketo=False, marketo_id=int(person["id"])
         )
         if person["id"] != winner["id"]:
-            await self._keep_opt_outs(one, winner, person)
             try:
+                await self._keep_opt_outs(one, winner, person)
                 await self._until_merged(int(winner["id"]), int(person["id"]), loser.record_id)
             except RecordRefused as refusal:
                 await self._refuse(loser, refusal)
@@ -189,7 +189,9 @@ class Uniting:
         lost = {name: True for name in _opt_outs(fields) if loser.get(name) is True and winner.get(name) is not True}
         if lost:
             change = {"id": winner["id"], **lost}
-            await self._session.marketo.sync_people([change], action="updateOnly", lookup_field="id")
+            [answer] = await self._session.marketo.sync_people([change], action="updateOnly", lookup_field="id")
+            if answer.status != "updated":
+                raise RecordRefused(answer.reason or "Marketo gave no reason", code=answer.code)
             waiting = Waiting(one.heir, int(winner["id"]), frozenset(lost))
             await self._session.store.inbox.wait(self._session.name, one.entity, [waiting])
 

@@ -15,6 +15,8 @@ from typing import Any
 from crmsync.errors import ColumnMissing, CrmsyncError, QuotaExhausted, RecordRefused, Throttled
 from crmsync.marketo.codes import ROWS, CodeRow, Reaction, row_of
 
+FIELD_NOT_FOUND = "1006"
+
 RATE_WINDOW = 20.0
 """Seconds of Marketo's sliding window: after 606 nothing needs to wait longer."""
 
@@ -69,4 +71,4 @@ def error_from_code(
     return row.error(text, **where)
 
 
-__all__ = ["RATE_WINDOW", "ROWS", "CodeRow", "Reaction", "classify", "error_from_code", "row_of"]
+__all__ = ["FIELD_NOT_FOUND", "RATE_WINDOW", "ROWS", "CodeRow", "Reaction", "classify", "error_from_code", "row_of"]

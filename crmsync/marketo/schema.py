@@ -102,6 +102,15 @@ class MarketoSchema(BaseModel):
         assert found is not None, target  # what is left out is not selected
         return found
 
+    def without(self, field: str) -> MarketoSchema:
+        """The same without this field, which describe, kept for a while, may still show."""
+        kept = {
+            name: found.model_copy(update={"fields": {key: one for key, one in found.fields.items() if key != field}})
+            for name in ("person", "company", "opportunity")
+            if (found := getattr(self, name)) is not None
+        }
+        return self.model_copy(update=kept)
+
 
 class NewPersonField(BaseModel):
     """A custom person field to be created over the API. It can never be deleted again, only hidden."""

@@ -168,7 +168,7 @@ class InboxStore:
     async def land(self, tenant: str, entity: str, landing: Landing, *, flight: str | None = None) -> None:
         """Write what became of waiting changes, all at once."""
         moment = now()
-        failed = {error.record_id for error in landing.errors}
+        failed = {error.record_id for error in landing.errors if error.direction == TO_DYNAMICS}
         async with self._engine.begin() as connection:
             rows = [
                 {"tenant": tenant, "entity": entity, **one._asdict(), "synced_at": moment} for one in landing.outcomes

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from datetime import timedelta
 
 from crmsync.engine.back.fields import Ledger, PersonFields
-from crmsync.engine.back.streams import DELETED, LIST, OTHERS, SKEW, Glimpse, Streams, list_name, watched
+from crmsync.engine.back.streams import DELETED, LIST, OTHERS, SKEW, Glimpse, Streams, covered, list_name, watched
 from crmsync.engine.destination import PERSON_KEY
 from crmsync.engine.session import Session
 from crmsync.errors import PagingTokenRefused
@@ -31,6 +32,10 @@ OVERLAP = timedelta(minutes=5)
 KEPT = {"changed": timedelta(days=90), "deleted": timedelta(days=14), "others": timedelta(days=90)}
 """How long Marketo keeps activities ("Activities"; CRM synchronization white paper, "Retention")."""
 
+PAGES_A_ROUND = 30
+"""Of 300 activities. What a round itself writes to people comes back (of leads and contacts 2,500 each, 17 full pages),
+and pages may be short: so much is always read to the end. It is less than a third of the quota's window of calls."""
+
 LEARNED_A_CYCLE = 15_000
 """People whose Marketo id a bulk import did not tell are looked up in portions: 50 calls."""
 
@@ -38,9 +43,20 @@ Record = tuple[str, str, Known]
 
 
 class Collector:
-    """Collects for one tenant. ``notes`` tells what an administrator should know."""
+    """Collects for one tenant. ``notes`` tells what an administrator should know, ``noted`` of which entities there
+    are changes; with ``most`` pages of a stream read, the streams that have more are ``behind``."""
 
-    def __init__(self, session: Session, fields: Mapping[str, PersonFields], seen: Glimpse | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        fields: Mapping[str, PersonFields],
+        seen: Glimpse | None = None,
+        *,
+        most: int | None = None,
+    ) -> None:
+        self._most = most
+        self.behind: set[str] = set()
+        self.noted: set[str] = set()
         self._session = session
         self._fields = fields
         self._streams = Streams(session, watched(fields))
@@ -62,7 +78,7 @@ class Collector:
                 await self._session.store.inbox.move(self._session.name, mark)
 
     async def run(self) -> None:
-        """Read all streams to their ends."""
+        """Read all streams to their ends, or the next pages of each."""
         await self.start()
         for name in self._fields:
             self._field_sets[name] = await self._session.store.records.field_sets(self._session.name, name)
@@ -73,6 +89,7 @@ class Collector:
                 await self._keep_changes(page.activities, mark)
         async for page, mark in self._read(OTHERS):
             taken_over = await self._merge([one for one in page.activities if one.kind == "merged"])
+            self.noted |= taken_over.keys()
             listed = [one.lead_id for one in page.activities if one.kind == "listed" and one.list_id == list_id]
             await self._session.store.inbox.move(
                 self._session.name, mark, changes=taken_over, listed=self._creations(listed)
@@ -85,22 +102,34 @@ class Collector:
         """The stream's pages from its watermark on, each with the watermark to move to."""
         mark = (await self._session.store.inbox.watermarks(self._session.name))[stream]
         seen_from, seen = self._seen.get(stream, (None, None))
+        number = 0
         if seen is not None and seen_from == mark.token:
             mark = next(one for one in self._moved if one.stream == stream)
             yield seen, mark
-            if not seen.more:
+            number = 1
+            if self._is_enough(stream, number, seen):
                 return
         for again in (False, True):
             at = self._session.clock() - SKEW
             try:
-                async for page in self._streams.pages(stream, mark.token):
-                    yield page, Watermark(stream=stream, token=page.token, moved_at=at)
-                    at = self._session.clock() - SKEW
+                async with aclosing(self._streams.pages(stream, mark.token)) as pages:
+                    async for page in pages:
+                        yield page, Watermark(stream=stream, token=page.token, moved_at=covered(page, mark, at))
+                        number += 1
+                        if self._is_enough(stream, number, page):
+                            return
+                        at = self._session.clock() - SKEW
                 return
             except PagingTokenRefused:
                 if again:
                     raise
                 mark = await self._renewed(mark)
+
+    def _is_enough(self, stream: str, number: int, page: ActivityPage) -> bool:
+        """Whether this page, the so manieth, is the last one now."""
+        if page.more and number == self._most:
+            self.behind.add(stream)
+        return not page.more or number == self._most
 
     async def _renewed(self, mark: Watermark) -> Watermark:
         since = mark.moved_at - OVERLAP
@@ -125,6 +154,7 @@ class Collector:
             fields = self._foreign(entity, record_id, known, changed[person])
             if fields:
                 waiting.setdefault(entity, []).append(Waiting(record_id, person, fields))
+        self.noted |= waiting.keys()
         await self._session.store.inbox.move(self._session.name, mark, changes=waiting)
 
     def _foreign(self, entity: str, record_id: str, known: Known, values: Mapping[str, str | None]) -> frozenset[str]:

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 
 from crmsync.dynamics.schema import DynamicsSchema
-from crmsync.engine.back.collect import Collector
+from crmsync.engine.back.collect import PAGES_A_ROUND, Collector
 from crmsync.engine.back.creation import Creator
 from crmsync.engine.back.streams import Glimpse, not_read, person_fields
 from crmsync.engine.back.writeback import WriteBack
@@ -35,6 +35,10 @@ class FromMarketo:
         self.seen = seen
         self._more_to_create = False
         self._go_on_after: dict[str, str] = {}
+        self._noted: set[str] = set()
+        self.reads_on = False
+        """Whether more has happened in Marketo than was read, because there was so much."""
+
         self.counts: dict[str, BackCounts] = {}
         self.notes: list[str] = []
 
@@ -46,19 +50,21 @@ class FromMarketo:
     @property
     def is_behind(self) -> bool:
         """Whether more waits than was worked on, because there was so much."""
-        return self._more_to_create or bool(self._go_on_after)
+        return self.reads_on or self._more_to_create or bool(self._go_on_after)
 
     async def collect(self, schema: DynamicsSchema, selection: Selection, *, most: int | None = None) -> None:
-        """Before the entities: read Marketo, create who is to be created; of each entity about so many, the next ones
-        next time."""
+        """Before the entities: read Marketo, create who is to be created; with ``most`` of each entity about so many,
+        and some pages of what happened, the next ones next time."""
         if not self._session.tenant.to_dynamics:
             return
         fields = person_fields(schema, selection)
-        collector = Collector(self._session, fields, self.seen)
+        collector = Collector(self._session, fields, self.seen, most=None if most is None else PAGES_A_ROUND)
         try:
             await self._allowed(collector.run)
         finally:
             self._note(collector.notes)
+            self._noted |= collector.noted
+        self.reads_on = bool(collector.behind)
         self._more_to_create = False
         for name, mine in fields.items():
             number = await self._session.store.records.field_set(self._session.name, name, mine.names)
@@ -75,7 +81,12 @@ class FromMarketo:
             loader = Loader(self._session, name, destination(name, self._session.marketo), number)
             work = WriteBack(self._session, mine, selection.select(mine.entity), loader, number)
             try:
-                after = await work.run(after=self._go_on_after.pop(name, ""), most=most)
+                start = self._go_on_after.pop(name, "")
+                if not start:
+                    self._noted.discard(name)
+                after = await work.run(after=start, most=most)
+                if after is None and start and name in self._noted:
+                    after = ""  # what has come meanwhile may stand before where this began
                 if after is not None:
                     self._go_on_after[name] = after
             finally:

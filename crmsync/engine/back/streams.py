@@ -18,7 +18,7 @@ from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.engine.back.fields import PersonFields
 from crmsync.engine.destination import TARGETS
 from crmsync.engine.session import Session
-from crmsync.errors import PagingTokenRefused, PermissionMissing
+from crmsync.errors import ColumnMissing, PagingTokenRefused, PermissionMissing
 from crmsync.fields.model import Selection
 from crmsync.marketo.activities import ADD_TO_LIST, MERGE_LEADS, ActivityPage, field_chunks
 from crmsync.state.inbox import Watermark
@@ -92,16 +92,24 @@ async def glimpse(session: Session, fields: Sequence[str]) -> Glimpse:
     at: datetime = session.clock() - SKEW
     try:
         found = await _to_their_ends([streams.first(name, marks[name].token) for name in streams.names])
-    except PagingTokenRefused:
-        return Glimpse(False)
+    except (ColumnMissing, PagingTokenRefused):
+        return Glimpse(False)  # the cycle meets it again, and mends it
     except PermissionMissing as missing:
         return Glimpse(True, note=not_read(missing))
     pages = dict(zip(streams.names, found, strict=True))
     return Glimpse(
         not any(page.activities or page.more for page in found),
-        tuple(Watermark(stream=name, token=page.token, moved_at=at) for name, page in pages.items()),
+        tuple(
+            Watermark(stream=name, token=page.token, moved_at=covered(page, marks[name], at))
+            for name, page in pages.items()
+        ),
         {name: (marks[name].token, page) for name, page in pages.items()},
     )
+
+
+def covered(page: ActivityPage, before: Watermark, now: datetime) -> datetime:
+    """From when on a page's token covers what happens: in the middle of a stream, nobody knows better than before."""
+    return before.moved_at if page.more else now
 
 
 async def _to_their_ends(work: Iterable[Awaitable[ActivityPage]]) -> list[ActivityPage]:

@@ -22,8 +22,8 @@ from crmsync.dynamics.write_batch import ANY_VERSION, Write
 from crmsync.engine.back.decide import Decision, decide
 from crmsync.engine.back.fields import Ledger, PersonFields
 from crmsync.engine.destination import PERSON_KEY
-from crmsync.engine.fingerprint import fingerprints
-from crmsync.engine.load import Loader
+from crmsync.engine.fingerprint import NEVER_AGREED, fingerprints
+from crmsync.engine.load import NOBODY, Loader
 from crmsync.engine.plan import SYNC_FILTER
 from crmsync.engine.report import BackCounts
 from crmsync.engine.session import Session
@@ -36,6 +36,7 @@ from crmsync.errors import (
     TryAgainLater,
     VersionConflict,
 )
+from crmsync.marketo.outcomes import Outcome as Answer
 from crmsync.state.collisions import Collision
 from crmsync.state.inbox import Landing, Waiting
 from crmsync.state.records import DEAD, Known, Outcome
@@ -273,20 +274,28 @@ class WriteBack:
         ids, marks = [one.record_id for one in works], [self._once_sent(one) for one in works]
         flight, answers = await self._loader.call(ids, rows, "updateOnly", marks=marks)
         landing = Landing()
+        refused = [one.record_id for one, answer in zip(works, answers, strict=True) if _is_refused(answer)]
+        attempts = await self._session.store.errors.attempts(self._session.name, self._name, refused)
         for work, answer in zip(works, answers, strict=True):
-            if answer.status != "updated":
-                continue  # who is gone is found by the deletions, what is refused is tried again
+            if answer.code == NOBODY:
+                continue  # who is gone is found by the deletions
             for decision in work.moves("to marketo"):
-                work.ledger[decision.field] = fingerprints([decision.dynamics])
                 work.settled.add(decision.field)
+                if answer.status == "updated":
+                    work.ledger[decision.field] = fingerprints([decision.dynamics])
+                elif decision.rule:
+                    # Marketo's value has lost: what differs from it, and goes there, is Dynamics' value.
+                    work.ledger[decision.field] = self._fields.mark(decision.field, decision.marketo)
                 if decision.rule:
                     landing.collisions.append(self._collision(work, decision))
-            landing.outcomes.append(self._outcome(work))
-            left = work.waiting.fields - work.settled
-            if left:
-                landing.waiting.append(Waiting(work.record_id, work.waiting.marketo_id, frozenset(left), work.again_at))
+            if _is_refused(answer):
+                # It is decided; the lane writes it once more when the next attempt is due.
+                work.ledger[PERSON_KEY] = NEVER_AGREED
+                landing.outcomes.append(self._outcome(work)._replace(status="failed"))
+                landing.errors.append(self._loader.error(work.record_id, answer, attempts.get(work.record_id, 0)))
             else:
-                landing.done.append(work.record_id)
+                landing.outcomes.append(self._outcome(work))
+            self._keep(work, landing)
         landing.count(collisions=len(landing.collisions))
         await self._land(landing, flight)
 
@@ -355,3 +364,7 @@ def _is_named(attribute: Attribute, message: str) -> bool:
     """Whether a refusal names this column, by its name or its label: "... to a Mobile Phone secured field ..."."""
     names = (attribute.logical_name, attribute.schema_name, attribute.display_name)
     return any(said in message for name in names if name for said in (f"a {name} secured", f"'{name}'", f'"{name}"'))
+
+
+def _is_refused(answer: Answer) -> bool:
+    return answer.status != "updated" and answer.code != NOBODY

@@ -87,7 +87,7 @@ async def update_field(marketo: Marketo, call: Call) -> Answer:
 
 
 def _named(fields: FieldTable, call: Call) -> Field:
-    field = fields.get(call.path["name"])
+    field = fields.defined(call.path["name"])
     if field is None:
         raise MarketoError(1006, call.path["name"])
     return field

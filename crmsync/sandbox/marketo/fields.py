@@ -90,7 +90,13 @@ class FieldTable:
         return iter(self._by_name.values())
 
     def get(self, name: str) -> Field | None:
-        """The field of that REST name, which is compared exactly."""
+        """The field of that REST name, which is compared exactly, as far as it may be used."""
+        found = self._by_name.get(name)
+        hidden = found is not None and found.hidden and self._switches.on("hidden_field", "unknown")
+        return None if hidden else found
+
+    def defined(self, name: str) -> Field | None:
+        """The same, also where it is hidden."""
         return self._by_name.get(name)
 
     def display_names(self) -> set[str]:

@@ -16,6 +16,7 @@ SWITCHES: dict[str, tuple[object, ...]] = {
     "long_strings": ("refuse", "cut"),
     "unset_boolean": ("null", "false"),
     "unknown_field": ("record", "call"),
+    "hidden_field": ("unknown", "kept"),
     "same_key_twice": ("in_order", "refuse"),
     "missing_lookup_value": ("skip", "create"),
     "missing_link": ("record", "call"),
