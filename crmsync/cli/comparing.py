@@ -12,11 +12,11 @@ from rich.table import Table
 from crmsync.cli.options import DEFAULT_TENANTS, Json, TenantArgument, TenantsFolder, Verbose
 from crmsync.cli.running import heard, prepare
 from crmsync.cli.story import terminal
-from crmsync.engine.compare import Comparison
+from crmsync.engine.comparison import Comparison
 from crmsync.tenants import MappedName, load_tenant
 
 MOST_SHOWN = 50
-COLUMNS = ("read", "filtered", "equal", "missing", "differing", "vanished", "twice", "refused", "repaired")
+COLUMNS = ("read", "filtered", "equal", "missing", "differing", "vanished", "surplus", "twice", "refused", "repaired")
 
 
 async def compare(
@@ -65,6 +65,8 @@ def _show_differences(console: Console, found: Comparison) -> None:
     for name, one in found.entities.items():
         counts.add_row(name, *[f"{getattr(one, column):,}" for column in COLUMNS])
     console.print(counts)
+    for name, why in found.left_out.items():
+        console.print(f"  not compared: {name}: {why}", style="yellow", markup=False)
     for difference in found.differences[:MOST_SHOWN]:
         fields = f": {', '.join(difference.fields)}" if difference.fields else ""
         console.print(f"  {difference.entity} {difference.record_id}: {difference.kind}{fields}", markup=False)
