@@ -13,7 +13,8 @@ from crmsync.cli.options import DEFAULT_TENANTS, Json, TenantArgument, TenantsFo
 from crmsync.cli.running import heard, prepare
 from crmsync.cli.story import terminal
 from crmsync.engine.comparison import Comparison
-from crmsync.tenants import MappedName, load_tenant
+from crmsync.engine.names import COMPARABLE, check_names, comparable_names
+from crmsync.tenants import load_tenant
 
 MOST_SHOWN = 50
 COLUMNS = ("read", "filtered", "equal", "missing", "differing", "vanished", "surplus", "twice", "refused", "repaired")
@@ -24,13 +25,16 @@ async def compare(
     /,
     *,
     repair: Annotated[bool, Parameter(negative="", help="Write what differs to Marketo.")] = False,
-    entity: Annotated[tuple[MappedName, ...], Parameter(help="Only this entity; may be given several times.")] = (),
+    entity: Annotated[
+        tuple[str, ...], Parameter(negative="", help="Only this entity; may be given several times.")
+    ] = (),
     json: Json = False,
     tenants: TenantsFolder = DEFAULT_TENANTS,
     verbose: Verbose = False,
 ) -> int:
     """Read everything from both sides and tell what differs: by record and by field, never by value.
 
+    Opportunity roles (opportunityrole) and the tenant's custom entities, by their logical names, are compared too.
     Nothing is written without --repair. Exit status 0 only when both sides are equal, or everything was repaired.
 
         crmsync compare contoso
@@ -42,7 +46,8 @@ async def compare(
         crmsync compare contoso --json
     """
     console = terminal(stderr=json)
-    load_tenant(tenant, tenants)
+    file = load_tenant(tenant, tenants)
+    check_names(entity, comparable_names(file), tenant=tenant, which=COMPARABLE)
     prepare(console, tenants=tenants, verbose=verbose)
     from flows.compare import compare as flow
     from flows.options import CompareOptions

@@ -27,7 +27,7 @@ from crmsync.engine.datapath import LEAVE_OUT_CUSTOM, DataPath, may_be_left_out
 from crmsync.engine.destination import DELETED_FLAG, ROLE, TARGETS
 from crmsync.engine.lane import Lane
 from crmsync.engine.links import Links, nobody
-from crmsync.engine.names import check_names, comparable_names
+from crmsync.engine.names import COMPARABLE, check_names, comparable_names
 from crmsync.engine.plan import Change, Plan
 from crmsync.engine.report import Progress, ProgressListener
 from crmsync.engine.seen import SeenIds
@@ -63,7 +63,7 @@ async def compare(
     ``StateMismatch`` when no fields were selected yet, or a repair would run into a first sync; ``TenantBusy``;
     ``OperatorMustAct`` for an entity that this tenant does not sync.
     """
-    check_names(entities, comparable_names(session.tenant), tenant=session.name)
+    check_names(entities, comparable_names(session.tenant), tenant=session.name, which=COMPARABLE)
     await ensure_bound(session)
     async with AsyncExitStack() as stack:
         if repair:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID, uuid5
 
+from crmsync.engine.names import ROLE as ROLE
 from crmsync.engine.session import Session
 from crmsync.fields.model import Selection
 from crmsync.marketo.client import MarketoClient
@@ -22,9 +23,6 @@ from crmsync.marketo.schema import Target
 PERSON_KEY = "dynamicsId"
 CUSTOM_KEY = "dynamicsId"
 DELETED_FLAG = "msIsDeleted"
-ROLE = "opportunityrole"
-"""The name under which the ledger keeps opportunity roles: they are no entity of Dynamics, they follow from several."""
-
 ROLE_KEY = ("externalOpportunityId", "leadId", "role")
 _ROLES = UUID("0f7c2a52-7a43-4f0e-8d35-0d9c1f1c9b7e")
 
