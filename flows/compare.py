@@ -12,7 +12,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 import tasks
-from crmsync.engine.compare import Comparison
+from crmsync.engine.comparison import Comparison
 from flows.options import CompareOptions
 from tasks.comparing import told
 from tasks.tenant import TenantName

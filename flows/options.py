@@ -7,12 +7,15 @@ constraints; a loose parameter loses some of them.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from crmsync.engine.prepare.report import Choices, Filterable, StepName
+from crmsync.engine.prepare.report import Choices, StepName
 from crmsync.engine.record import RECORD_PATTERN
-from crmsync.tenants import EntityName
+
+LogicalName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+"""An entity's; whether the tenant has one of that name is told by the run."""
 
 
 class _Options(BaseModel):
@@ -43,10 +46,11 @@ class PrepareOptions(_Options):
         description="Path of Marketo's solution file (zip) on the machine that runs the flow. Without it crmsync's own "
         "small set is made.",
     )
-    sync_filter: tuple[Filterable, ...] = Field(
+    sync_filter: tuple[LogicalName, ...] = Field(
         default=(),
         title="Filter columns",
-        description="Make new_synctomkto on these tables. New records get No there, and stay out of Marketo.",
+        description="Make new_synctomkto on these tables: lead, contact, account, opportunity, or custom entities of "
+        "the tenant file by their logical names. New records get No there, and stay out of Marketo.",
     )
     business_unit: str | None = Field(
         default=None, title="Business unit", description="Of the sync user; the root one when left empty."
@@ -103,10 +107,11 @@ class CompareOptions(_Options):
         title="Repair",
         description="Write what differs to Marketo, as a cycle would, and flag people whose records are gone.",
     )
-    entities: list[EntityName] = Field(
+    entities: list[LogicalName] = Field(
         default=[],
         title="Entities",
-        description="Only these; all of them without any.",
+        description="Only these: systemuser, account, lead, contact, opportunity, opportunityrole, or custom entities "
+        "of the tenant file by their logical names. All of them without any.",
     )
 
 
@@ -145,6 +150,12 @@ class ResyncOptions(_Options):
         title="Why",
         description="Kept in the tenant's audit log.",
         max_length=500,
+    )
+    entities: list[LogicalName] = Field(
+        default=[],
+        title="Entities",
+        description="Read these again from their beginning, too: lead, contact and so on, or custom entities of the "
+        "tenant file by their logical names. Without any only those whose fields changed are read again.",
     )
     notify: bool = Field(
         default=True,

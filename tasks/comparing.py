@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from crmsync.engine import compare
-from crmsync.engine.compare import Comparison
+from crmsync.engine.comparison import Comparison
 from tasks.markdown import section, table
 from tasks.policy import HOUR, MINUTE, step
 from tasks.syncing import progress_shown
@@ -24,11 +24,13 @@ async def compare_sides(tenant: TenantName, repair: bool = False, entities: Sequ
     """Read everything from both sides; write what differs only when asked to."""
     async with session_of(tenant) as session, progress_shown() as progress:
         found = await compare.compare(session, repair=repair, entities=entities, progress=progress)
-    head = ("Entity", "Read", "Filtered", "Equal", "Missing", "Differing", "Vanished", "Twice", "Refused", "Repaired")
+    head = ("Entity", "Read", "Filtered", "Equal", "Missing", "Differing", "Vanished", "Surplus", "Twice", "Refused",
+            "Repaired")  # fmt: skip
     rows = [(name, *(getattr(one, column.lower()) for column in head[1:])) for name, one in found.entities.items()]
     fields = [(name, field, n) for name, one in found.entities.items() for field, n in sorted(one.fields.items())]
     records = [(one.entity, one.record_id, one.kind, ", ".join(one.fields)) for one in found.differences]
     text = section("In step" if found.in_step else "Out of step", table(head, rows))
+    text += section("Not compared", table(("Entity", "Why"), list(found.left_out.items())))
     text += section("Fields that differ", table(("Entity", "Marketo field", "Records"), fields))
     text += section("Records", table(("Entity", "Record", "What", "Fields"), records))
     await show(tenant, "differences", text)
@@ -43,7 +45,8 @@ def told(found: Comparison) -> str:
     left = sum(one.open for one in found.entities.values())
     if found.in_step:
         return f"In step: {read} compared" + (f", {repaired:,} repaired" if repaired else "")
-    kinds = ("missing", "differing", "vanished", "twice", "refused", "repaired")
+    kinds = ("missing", "differing", "vanished", "surplus", "twice", "refused", "repaired")
     totals = {kind: sum(getattr(one, kind) for one in found.entities.values()) for kind in kinds}
     counts = ", ".join(f"{number:,} {kind}" for kind, number in totals.items() if number)
-    return f"Out of step: {left:,} of {read} differ ({counts})"
+    kept_out = f"; not compared: {', '.join(found.left_out)}" if found.left_out else ""
+    return f"Out of step: {left:,} of {read} differ" + (f" ({counts})" if counts else "") + kept_out

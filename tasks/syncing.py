@@ -8,7 +8,7 @@ Marketo's documentation, "Step 3 of 3: Connect Marketo and Dynamics", "Enable Sy
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from crmsync.engine import record as record_sync
@@ -69,10 +69,10 @@ async def sync_record(tenant: TenantName, record: str) -> SyncReport:
 
 
 @step(minutes=FIRST_SYNC_MINUTES)
-async def resync_records(tenant: TenantName) -> SyncReport:
-    """Read again what the change of fields touched."""
+async def resync_records(tenant: TenantName, entities: Sequence[str] = ()) -> SyncReport:
+    """Read again what the change of fields touched, and these entities."""
     async with writer_of(tenant) as session, progress_shown() as progress:
-        report = await resync.resync(session, progress)
+        report = await resync.resync(session, progress, entities=entities)
     return await _reported(report)
 
 

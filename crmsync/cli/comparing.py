@@ -12,11 +12,12 @@ from rich.table import Table
 from crmsync.cli.options import DEFAULT_TENANTS, Json, TenantArgument, TenantsFolder, Verbose
 from crmsync.cli.running import heard, prepare
 from crmsync.cli.story import terminal
-from crmsync.engine.compare import Comparison
-from crmsync.tenants import MappedName, load_tenant
+from crmsync.engine.comparison import Comparison
+from crmsync.engine.names import COMPARABLE, check_names, comparable_names
+from crmsync.tenants import load_tenant
 
 MOST_SHOWN = 50
-COLUMNS = ("read", "filtered", "equal", "missing", "differing", "vanished", "twice", "refused", "repaired")
+COLUMNS = ("read", "filtered", "equal", "missing", "differing", "vanished", "surplus", "twice", "refused", "repaired")
 
 
 async def compare(
@@ -24,13 +25,16 @@ async def compare(
     /,
     *,
     repair: Annotated[bool, Parameter(negative="", help="Write what differs to Marketo.")] = False,
-    entity: Annotated[tuple[MappedName, ...], Parameter(help="Only this entity; may be given several times.")] = (),
+    entity: Annotated[
+        tuple[str, ...], Parameter(negative="", help="Only this entity; may be given several times.")
+    ] = (),
     json: Json = False,
     tenants: TenantsFolder = DEFAULT_TENANTS,
     verbose: Verbose = False,
 ) -> int:
     """Read everything from both sides and tell what differs: by record and by field, never by value.
 
+    Opportunity roles (opportunityrole) and the tenant's custom entities, by their logical names, are compared too.
     Nothing is written without --repair. Exit status 0 only when both sides are equal, or everything was repaired.
 
         crmsync compare contoso
@@ -42,7 +46,8 @@ async def compare(
         crmsync compare contoso --json
     """
     console = terminal(stderr=json)
-    load_tenant(tenant, tenants)
+    file = load_tenant(tenant, tenants)
+    check_names(entity, comparable_names(file), tenant=tenant, which=COMPARABLE)
     prepare(console, tenants=tenants, verbose=verbose)
     from flows.compare import compare as flow
     from flows.options import CompareOptions
@@ -65,6 +70,8 @@ def _show_differences(console: Console, found: Comparison) -> None:
     for name, one in found.entities.items():
         counts.add_row(name, *[f"{getattr(one, column):,}" for column in COLUMNS])
     console.print(counts)
+    for name, why in found.left_out.items():
+        console.print(f"  not compared: {name}: {why}", style="yellow", markup=False)
     for difference in found.differences[:MOST_SHOWN]:
         fields = f": {', '.join(difference.fields)}" if difference.fields else ""
         console.print(f"  {difference.entity} {difference.record_id}: {difference.kind}{fields}", markup=False)

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from crmsync.cli.options import DEFAULT_TENANTS, TenantArgument, TenantsFolder, Verbose
 from crmsync.cli.running import heard, prepare
 from crmsync.cli.story import terminal
+from crmsync.engine.names import check_names, names_of
 from crmsync.tenants import Tenant, load_tenant
 
 Notify = Annotated[bool, Parameter(help="Send the e-mail to the addresses of the tenant file.")]
@@ -58,7 +59,9 @@ async def sync(
     tenant: TenantArgument,
     /,
     *,
-    record: Annotated[str | None, Parameter(help="Only this record, as entity:GUID.")] = None,
+    record: Annotated[
+        str | None, Parameter(help="Only this record, as entity:GUID; custom entities by their logical names.")
+    ] = None,
     tenants: TenantsFolder = DEFAULT_TENANTS,
     verbose: Verbose = False,
 ) -> int:
@@ -73,12 +76,12 @@ async def sync(
         crmsync sync contoso --record lead:6f0b1c2d-0000-4000-8000-000000000001
     """
     console = terminal()
-    file = load_tenant(tenant, tenants)
+    record = _valid(record, load_tenant(tenant, tenants))
     prepare(console, tenants=tenants, verbose=verbose)
     from flows.options import SyncOptions
     from flows.sync import sync as flow
 
-    options = SyncOptions(record=_valid(record, file))
+    options = SyncOptions(record=record)
     console.print(f"[bold]Syncing {record or tenant}[/]", markup=record is None)
     report = await heard(console, lambda: flow(tenant, options))
     if report.skipped is None:
@@ -101,6 +104,10 @@ async def resync(
     /,
     *,
     why: Annotated[str, Parameter(help="Kept in the tenant's audit log.")] = "Fields changed in Dynamics",
+    entity: Annotated[
+        tuple[str, ...],
+        Parameter(negative="", help="Read this one again in any case; may be given several times."),
+    ] = (),
     notify: Notify = True,
     tenants: TenantsFolder = DEFAULT_TENANTS,
     verbose: Verbose = False,
@@ -110,13 +117,18 @@ async def resync(
     Disables the sync, refreshes the schema, reviews the fields, reads again what the change touched, enables, notifies.
 
         crmsync resync contoso --why "cr_region was deleted"
+
+    Read contacts and a custom entity of the tenant file again, whatever changed:
+
+        crmsync resync contoso --entity contact --entity new_eventregistration
     """
     console = terminal()
-    load_tenant(tenant, tenants)
+    file = load_tenant(tenant, tenants)
+    check_names(entity, names_of(file), tenant=tenant)
     prepare(console, tenants=tenants, verbose=verbose)
     from flows.options import ResyncOptions
     from flows.resync import resync as flow
 
     console.print(f"[bold]Resyncing {tenant}[/]")
-    await heard(console, lambda: flow(tenant, ResyncOptions(why=why, notify=notify)))
+    await heard(console, lambda: flow(tenant, ResyncOptions(why=why, entities=list(entity), notify=notify)))
     return 0

@@ -6,7 +6,7 @@ import getpass
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import Annotated
 
 from cyclopts import Parameter
 from pydantic import SecretStr
@@ -16,8 +16,10 @@ from rich.markup import escape
 from crmsync.cli.options import DEFAULT_TENANTS, Json, TenantArgument, TenantsFolder
 from crmsync.cli.reading import print_json, read_block
 from crmsync.cli.story import terminal
-from crmsync.engine.prepare.report import Choices, Filterable, StepName, StepReport
+from crmsync.engine.names import FILTERABLE, check_names, filterable_names
+from crmsync.engine.prepare.report import Choices, StepName, StepReport
 from crmsync.errors import OperatorMustAct, SecretMissing
+from crmsync.tenants import Tenant, load_tenant
 
 SECRET_VARIABLE = "CRMSYNC_ADMIN_SECRET"  # noqa: S105 - the variable's name
 MARKS = {
@@ -42,7 +44,11 @@ async def prepare(
         Path | None, Parameter(help="Marketo's solution file (zip); without it crmsync's own set.")
     ] = None,
     sync_filter: Annotated[
-        str, Parameter(help="Make new_synctomkto on these: lead,contact,account. New records get No there.")
+        str,
+        Parameter(
+            help="Make new_synctomkto on these: lead,contact,account,opportunity, or custom entities by their logical "
+            "names. New records get No there."
+        ),
     ] = "",
     business_unit: Annotated[str | None, Parameter(help="Of the sync user; the root one without.")] = None,
     undo: Annotated[
@@ -70,10 +76,9 @@ async def prepare(
     """
     from crmsync.engine.prepare import preparing as engine
     from crmsync.secrets import SecretStore
-    from crmsync.tenants import load_tenant
 
     found = load_tenant(tenant, tenants)
-    choices = Choices(solution_file=solution, sync_filter=_entities(sync_filter), business_unit=business_unit)
+    choices = Choices(solution_file=solution, sync_filter=_entities(sync_filter, found), business_unit=business_unit)
     console = terminal()
     quiet = terminal(stderr=True)
     reports = await engine.prepare(
@@ -104,15 +109,10 @@ def _show(console: Console, reports: list[StepReport], *, plan: bool) -> None:
     console.print(f"{number} changes {done}" if number else "Nothing to do: all of it is there already")
 
 
-def _entities(text: str) -> tuple[Filterable, ...]:
+def _entities(text: str, tenant: Tenant) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    wrong = [name for name in names if name not in get_args(Filterable)]
-    if wrong:
-        raise OperatorMustAct(
-            f"--sync-filter: {', '.join(wrong)} cannot have a filter column",
-            remedy=f"Name some of {', '.join(get_args(Filterable))}, with commas between.",
-        )
-    return cast(tuple[Filterable, ...], names)
+    check_names(names, filterable_names(tenant), tenant=tenant.tenant, which=FILTERABLE)
+    return names
 
 
 def _client_id(given: str | None) -> str:

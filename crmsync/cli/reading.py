@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json as json_text
 import os
-from typing import Annotated, Any
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from rich.box import SIMPLE
@@ -16,6 +18,10 @@ from crmsync.cli.options import DEFAULT_TENANTS, Json, TenantArgument, TenantsFo
 from crmsync.cli.story import terminal
 from crmsync.engine.report import CheckLine
 
+if TYPE_CHECKING:
+    from crmsync.state.store import Store
+
+Row = dict[str, Any]
 MARKS = {"green": "[green]✓[/]", "red": "[bold red]✗[/]", "not run": "[dim]–[/]"}
 
 
@@ -92,27 +98,19 @@ async def errors(tenant: TenantArgument, /, *, json: Json = False, tenants: Tena
         crmsync errors contoso --json
     """
     from crmsync.engine.status import errors as read
-    from crmsync.state.store import open_store
-    from crmsync.tenants import load_tenant
 
-    async with open_store() as store:
-        if tenant not in await store.tenants.names():
-            load_tenant(tenant, tenants)
-        found = await read(store, tenant)
-    if json:
-        print_json(found)
-        return 0
+    found = await _rows(
+        tenant, tenants, read, json=json, none=f"Every record of {tenant} that should be in Marketo is there."
+    )
     console = terminal()
-    if not found:
-        console.print(f"Every record of {tenant} that should be in Marketo is there.", style="green")
-        return 0
     for one in found:
         console.print(f"[bold]{one['entity']} {one['record_id']}[/], {one['direction']} ({escape(one['code'])})")
         console.print(f"    found: {one['reason']}", markup=False)
         console.print(f"    what to do: {one['remedy']}", markup=False)
         if one["next_attempt"]:
             console.print(f"    next attempt: {one['next_attempt']}")
-    console.print(f"{len(found)} records are not in step", style="red")
+    if found:
+        console.print(f"{len(found)} records are not in step", style="red")
     return 0
 
 
@@ -124,20 +122,8 @@ async def collisions(tenant: TenantArgument, /, *, json: Json = False, tenants: 
         crmsync collisions contoso --json
     """
     from crmsync.engine.status import collisions as read
-    from crmsync.state.store import open_store
-    from crmsync.tenants import load_tenant
 
-    async with open_store() as store:
-        if tenant not in await store.tenants.names():
-            load_tenant(tenant, tenants)
-        found = await read(store, tenant)
-    if json:
-        print_json(found)
-        return 0
-    console = terminal()
-    if not found:
-        console.print(f"No field of {tenant} was changed on both sides.", style="green")
-        return 0
+    found = await _rows(tenant, tenants, read, json=json, none=f"No field of {tenant} was changed on both sides.")
     table = Table("when", "record", "column", "Marketo field", "winner", "rule", "Dynamics", "Marketo", box=SIMPLE)
     for one in found:
         table.add_row(
@@ -150,8 +136,28 @@ async def collisions(tenant: TenantArgument, /, *, json: Json = False, tenants: 
             one["dynamics_fingerprint"],
             one["marketo_fingerprint"],
         )
-    console.print(table, soft_wrap=False)
+    if found:
+        terminal().print(table, soft_wrap=False)
     return 0
+
+
+async def _rows(
+    tenant: str, tenants: Path, read: Callable[[Store, str], Awaitable[list[Row]]], *, json: bool, none: str
+) -> list[Row]:
+    """What is to be shown of a tenant. As JSON it goes out at once, and so does ``none`` when there is nothing."""
+    from crmsync.state.store import open_store
+    from crmsync.tenants import load_tenant
+
+    async with open_store() as store:
+        if tenant not in await store.tenants.names():
+            load_tenant(tenant, tenants)
+        found = await read(store, tenant)
+    if json:
+        print_json(found)
+        return []
+    if not found:
+        terminal().print(none, style="green")
+    return found
 
 
 async def read_block(name: str) -> str | None:

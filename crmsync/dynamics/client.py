@@ -230,10 +230,16 @@ class DynamicsClient:
         )
 
     async def read_by_ids(
-        self, entity: Entity, select: Sequence[str], ids: Sequence[str], *, lookup_types: bool = False
+        self,
+        entity: Entity,
+        select: Sequence[str],
+        ids: Sequence[str],
+        *,
+        by: str | None = None,
+        lookup_types: bool = False,
     ) -> list[dict[str, Any]]:
-        """The records of these ids that exist, in no particular order."""
-        return await rows.read_by_ids(self._channel, entity, select, ids, lookup_types=lookup_types)
+        """The records that have one of these ids, in no particular order: their own, or in a lookup's column ``by``."""
+        return await rows.read_by_ids(self._channel, entity, select, ids, by=by, lookup_types=lookup_types)
 
     async def create(self, entity_set: str, record: dict[str, Any]) -> str:
         """Create a record and return its id (lower case)."""

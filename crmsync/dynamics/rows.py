@@ -58,19 +58,27 @@ def lookup(row: Record, column: str) -> tuple[str, str] | None:
 
 
 async def read_by_ids(
-    channel: Channel, entity: Entity, select: Sequence[str], ids: Sequence[str], *, lookup_types: bool = False
+    channel: Channel,
+    entity: Entity,
+    select: Sequence[str],
+    ids: Sequence[str],
+    *,
+    by: str | None = None,
+    lookup_types: bool = False,
 ) -> list[Record]:
-    """The records of these ids that exist, in no particular order."""
+    """The records that have one of these ids, in no particular order: their own, or that of a lookup's column ``by``
+    (``_record1id_value``)."""
     unique = list(dict.fromkeys(ids))
     chunks = [unique[start : start + IDS_PER_READ] for start in range(0, len(unique), IDS_PER_READ)]
-    answers = await together(_read_chunk(channel, entity, select, chunk, lookup_types) for chunk in chunks)
+    column = by or entity.primary_id
+    answers = await together(_read_chunk(channel, entity, select, column, chunk, lookup_types) for chunk in chunks)
     return [record for answer in answers for record in answer]
 
 
 async def _read_chunk(
-    channel: Channel, entity: Entity, select: Sequence[str], ids: list[str], lookup_types: bool
+    channel: Channel, entity: Entity, select: Sequence[str], column: str, ids: list[str], lookup_types: bool
 ) -> list[Record]:
-    wanted = " or ".join(f"{entity.primary_id} eq {one}" for one in ids)
+    wanted = " or ".join(f"{column} eq {one}" for one in ids)
     pages = read(channel, entity, select, filter=wanted, lookup_types=lookup_types)
     return [record async for page in pages for record in page]
 

@@ -13,28 +13,28 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
-from datetime import datetime
 from functools import partial
-from typing import Any, Literal
-
-from pydantic import BaseModel, Field, computed_field
+from typing import Any
 
 from crmsync.dynamics.pacing import together
-from crmsync.dynamics.schema import Entity
-from crmsync.engine.chosen import carried, chosen_fields
+from crmsync.dynamics.schema import DynamicsSchema, Entity
+from crmsync.engine.chosen import carried, chosen_fields, left_out
+from crmsync.engine.compare_roles import Mender, RoleComparison
+from crmsync.engine.comparison import Compared, Comparison, Difference, Kind
 from crmsync.engine.connections import ConnectionLane
 from crmsync.engine.custom.planner import planner_for
-from crmsync.engine.datapath import DataPath
-from crmsync.engine.destination import DELETED_FLAG, TARGETS
+from crmsync.engine.datapath import LEAVE_OUT_CUSTOM, DataPath, may_be_left_out
+from crmsync.engine.destination import DELETED_FLAG, ROLE, TARGETS
 from crmsync.engine.lane import Lane
-from crmsync.engine.links import Links
+from crmsync.engine.links import Links, nobody
+from crmsync.engine.names import COMPARABLE, check_names, comparable_names
 from crmsync.engine.plan import Change, Plan
 from crmsync.engine.report import Progress, ProgressListener
 from crmsync.engine.seen import SeenIds
 from crmsync.engine.session import Session
 from crmsync.engine.setup import ensure_bound
 from crmsync.engine.sync import stopping
-from crmsync.errors import StateMismatch
+from crmsync.errors import OperatorMustAct, StateMismatch
 from crmsync.fields.model import KEY_FIELDS, Selection
 from crmsync.fields.values import equal
 from crmsync.marketo.schema import Target
@@ -44,79 +44,9 @@ log = logging.getLogger("crmsync.engine")
 
 PAGE_SIZE = 2000
 KEYS_A_CALL = 300
-MOST_TOLD = 1000
-"""So many differences are listed; all are counted."""
-
 OPT_OUTS = frozenset({"unsubscribed", "doNotCall"})
 """Marketo may know of an opt-out that Dynamics does not: it wins, so it is no difference."""
 
-Kind = Literal["missing in Marketo", "differing", "vanished in Dynamics", "twice in Marketo", "refused"]
-
-
-class Difference(BaseModel):
-    """One record that is out of step; ``fields`` are Marketo's names of those whose values differ."""
-
-    entity: str
-    record_id: str
-    kind: Kind
-    fields: list[str] = []
-
-
-class Compared(BaseModel):
-    """One entity in numbers: ``read`` from Dynamics = ``filtered`` + ``equal`` + ``missing`` + ``differing`` +
-    ``twice`` + ``refused``. ``vanished`` ones are in Marketo alone; ``repaired`` of all these are in step now."""
-
-    read: int = 0
-    filtered: int = 0
-    equal: int = 0
-    missing: int = 0
-    differing: int = 0
-    twice: int = 0
-    refused: int = 0
-    vanished: int = 0
-    repaired: int = 0
-    fields: dict[str, int] = {}
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def open(self) -> int:
-        """How many records are out of step still."""
-        return self.missing + self.differing + self.twice + self.refused + self.vanished - self.repaired
-
-
-class Comparison(BaseModel):
-    """Both sides compared. Times are UTC."""
-
-    tenant: str
-    started_at: datetime
-    ended_at: datetime | None = None
-    entities: dict[str, Compared] = {}
-    differences: list[Difference] = Field(default_factory=list)
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def in_step(self) -> bool:
-        """Whether nothing differs, or what did was repaired."""
-        return not any(one.open for one in self.entities.values())
-
-    def note(self, difference: Difference) -> None:
-        """Count a difference, and list it while there is room."""
-        counts = self.entities[difference.entity]
-        name = _COUNTER[difference.kind]
-        setattr(counts, name, getattr(counts, name) + 1)
-        for field in difference.fields:
-            counts.fields[field] = counts.fields.get(field, 0) + 1
-        if len(self.differences) < MOST_TOLD:
-            self.differences.append(difference)
-
-
-_COUNTER: dict[Kind, str] = {
-    "missing in Marketo": "missing",
-    "differing": "differing",
-    "vanished in Dynamics": "vanished",
-    "twice in Marketo": "twice",
-    "refused": "refused",
-}
 _REPAIRABLE = frozenset({"missing in Marketo", "differing", "vanished in Dynamics"})
 
 
@@ -130,8 +60,10 @@ async def compare(
     """Compare these entities (all without any); with ``repair`` write what differs.
 
     Without ``repair`` nothing is written on either side and no lease is taken: cycles go on meanwhile. Raises
-    ``StateMismatch`` when no fields were selected yet, or a repair would run into a first sync; ``TenantBusy``.
+    ``StateMismatch`` when no fields were selected yet, or a repair would run into a first sync; ``TenantBusy``;
+    ``OperatorMustAct`` for an entity that this tenant does not sync.
     """
+    check_names(entities, comparable_names(session.tenant), tenant=session.name, which=COMPARABLE)
     await ensure_bound(session)
     async with AsyncExitStack() as stack:
         if repair:
@@ -142,18 +74,54 @@ async def compare(
         if path is not None:
             # What was changed in Marketo since the last cycle is a change to bring to Dynamics, not a difference.
             await path.collect()
-        schema, selection = await chosen_fields(session)
         result = Comparison(tenant=session.name, started_at=session.clock())
-        for name in carried(session.tenant, schema, selection):
-            if name != "connection" and (not entities or name in entities):
-                lane = await path.open_lane(name) if path else None
-                await _Entity(session, schema.entities[name], selection, result, lane, progress).compare()
+        schema, selection = await chosen_fields(session)
+        for name in _comparable(session, schema, selection, entities):
+            try:
+                await _compare(session, name, schema, selection, result, path, progress)
+            except LEAVE_OUT_CUSTOM as error:
+                if not may_be_left_out(name, error):
+                    raise
+                result.left_out[name] = error.message
+                log.warning("%s: %s is not compared: %s", session.name, name, error)
         if path is not None:
             await path.finish()
             await path.write_back()
         result.ended_at = session.clock()
     log.info("%s: compared, %s", session.name, "in step" if result.in_step else "out of step")
     return result
+
+
+def _comparable(session: Session, schema: DynamicsSchema, selection: Selection, wanted: Sequence[str]) -> list[str]:
+    """The entities to compare, in order: roles behind all others, as a cycle carries them."""
+    names = [name for name in carried(session.tenant, schema, selection) if name != "connection"]
+    names += [ROLE] if "opportunity" in names else []
+    why = left_out(session.tenant, schema, selection)
+    for name in wanted:
+        if name not in names:
+            raise OperatorMustAct(
+                f"This tenant does not sync {name}: {why['opportunity' if name == ROLE else name]}",
+                tenant=session.name,
+                entity=name,
+                remedy=f"See what it syncs: crmsync status {session.name}",
+            )
+    return [name for name in names if not wanted or name in wanted]
+
+
+async def _compare(
+    session: Session,
+    name: str,
+    schema: DynamicsSchema,
+    selection: Selection,
+    result: Comparison,
+    path: DataPath | None,
+    progress: ProgressListener | None,
+) -> None:
+    if name == ROLE:
+        mender = await Mender.open(session, path) if path else None
+        await RoleComparison(session, schema, selection, result, mender, progress).compare()
+    else:
+        await _Entity(session, schema.entities[name], selection, result, path, progress).compare()
 
 
 async def _repair_may_run(session: Session) -> None:
@@ -167,7 +135,7 @@ async def _repair_may_run(session: Session) -> None:
 
 
 class _Entity:
-    """Compares one entity. With a ``lane`` it repairs, page by page."""
+    """Compares one entity. With a ``path`` it repairs, page by page."""
 
     def __init__(
         self,
@@ -175,7 +143,7 @@ class _Entity:
         entity: Entity,
         selection: Selection,
         result: Comparison,
-        lane: Lane | ConnectionLane | None,
+        path: DataPath | None,
         progress: ProgressListener | None,
     ) -> None:
         self._session = session
@@ -186,9 +154,10 @@ class _Entity:
         self._key = KEY_FIELDS[self._target]
         self._select = selection.select(entity)
         self._mappings = {mapping.field: mapping for mapping in selection.mappings[self._name]}
-        self._planner = planner_for(session, entity, selection, Links(session, bring=_nobody))
+        self._planner = planner_for(session, entity, selection, Links(session, bring=nobody))
         self._result = result
-        self._lane = lane
+        self._path = path
+        self._lane: Lane | ConnectionLane | None = None
         self._progress = progress
         self._seen = SeenIds()
         self._read_number = 1
@@ -197,7 +166,8 @@ class _Entity:
     async def compare(self) -> None:
         """Every record of Dynamics, then every record that only Marketo has."""
         await self._planner.prepare()
-        if self._lane is not None:
+        if self._path is not None:
+            self._lane = await self._path.open_lane(self._name)
             checkpoint = await self._session.store.checkpoints.get(self._session.name, self._name)
             self._read_number = checkpoint.read_number if checkpoint else 1
         read = self._session.dynamics.read
@@ -232,7 +202,7 @@ class _Entity:
         for one in found:
             self._result.note(one)
         wanted = [one.record_id for one in found if one.kind in _REPAIRABLE]
-        if self._lane is None or not wanted:
+        if self._path is None or self._lane is None or not wanted:
             return
         await self._lane.again(wanted, self._read_number, mode="whole")
         rows = await self._read(wanted)
@@ -240,6 +210,8 @@ class _Entity:
         there = {row[self._entity.primary_id].lower() for row in rows}
         vanished = [one for one in wanted if one not in there]
         if vanished:
+            if self._name == "opportunity":
+                await self._path.carry_roles()  # Marketo deletes none that has roles
             await self._lane.remove(vanished, self._read_number)
         gone = await self._unflagged(vanished)
         self.counts.repaired += len(wanted) - len(left) - len(gone)
@@ -277,9 +249,9 @@ class _Entity:
                 await self._settle([self._difference(one, "vanished in Dynamics") for one in gone])
 
     async def _unflagged(self, ids: Sequence[str]) -> list[str]:
-        """Those of these vanished records that Marketo holds as if they existed; a company carries no flag, so for
-        one the ledger tells."""
-        if self._target != "person":
+        """Those of these vanished records that Marketo holds as if they existed; a company carries no flag, nor does
+        anybody whom the tenant file lets stay, so for these the ledger tells."""
+        if self._target != "person" or self._session.tenant.deleted_in_dynamics == "ignore":
             known = await self._session.store.records.known(self._session.name, self._name, ids)
             return [one for one in ids if one in known and known[one].status != "deleted"]
         found = await self._in_marketo(ids, [DELETED_FLAG])
@@ -305,7 +277,3 @@ class _Entity:
         for row in (row for answer in answers for row in answer):
             found.setdefault(str(row[self._key]).lower(), []).append(row)
         return found
-
-
-async def _nobody(_: str, __: Sequence[str]) -> None:
-    """Brings no parent: a comparison writes nothing on its own."""

@@ -190,7 +190,7 @@ class DataPath:
         pending = await self._session.store.pending.counts(self._session.name)
         failed = await self._session.store.errors.retries(self._session.name)
         if ("opportunity", "roles") in pending or ROLE in failed:
-            await self._carry_roles()
+            await self.carry_roles()
         for name in reversed(self.entities):
             if (name, "delete") in pending:
                 await self._remove(name)
@@ -224,7 +224,8 @@ class DataPath:
             for name, used in lanes.items():
                 self.counts[name] = self.counts.get(name, Counts()) + used.counts
 
-    async def _carry_roles(self) -> None:
+    async def carry_roles(self) -> None:
+        """The roles of opportunities that are marked."""
         roles = Roles(self._session, self._links)
         try:
             await roles.carry()
@@ -246,7 +247,7 @@ class DataPath:
             self.counts[name] = self.counts.get(name, Counts()) + lane.counts
 
     def _leave_out_or_raise(self, name: str, error: CrmsyncError) -> None:
-        if not is_optional(name) or (name in ENTITIES and not isinstance(error, LEAVE_OUT)):
+        if not may_be_left_out(name, error):
             raise error
         self._leave_out(name, error)
 
@@ -429,6 +430,11 @@ class DataPath:
 
     def _digest(self, name: str) -> str:
         return selection_digest(self._session.tenant, self._schema, self._selection, name)
+
+
+def may_be_left_out(name: str, error: CrmsyncError) -> bool:
+    """Whether the others go on without this entity, which cannot be read or written for this reason."""
+    return is_optional(name) and isinstance(error, LEAVE_OUT if name in ENTITIES else LEAVE_OUT_CUSTOM)
 
 
 async def _nobody(_: Checkpoint) -> None:

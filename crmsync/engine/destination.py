@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID, uuid5
 
+from crmsync.engine.names import ROLE as ROLE
 from crmsync.engine.session import Session
 from crmsync.fields.model import Selection
+from crmsync.marketo.bulk import Imports
 from crmsync.marketo.client import MarketoClient
 from crmsync.marketo.outcomes import Outcome
 from crmsync.marketo.schema import Target
@@ -22,9 +24,6 @@ from crmsync.marketo.schema import Target
 PERSON_KEY = "dynamicsId"
 CUSTOM_KEY = "dynamicsId"
 DELETED_FLAG = "msIsDeleted"
-ROLE = "opportunityrole"
-"""The name under which the ledger keeps opportunity roles: they are no entity of Dynamics, they follow from several."""
-
 ROLE_KEY = ("externalOpportunityId", "leadId", "role")
 _ROLES = UUID("0f7c2a52-7a43-4f0e-8d35-0d9c1f1c9b7e")
 
@@ -42,13 +41,15 @@ Rows = Sequence[dict[str, Any]]
 @dataclass(frozen=True)
 class Destination:
     """One kind of Marketo object. ``write`` answers in input order; ``find`` reads the rows that carry these keys;
-    ``delete`` is there where a record that is gone from Dynamics is deleted in Marketo, too."""
+    ``delete`` is there where a record that is gone from Dynamics is deleted in Marketo, too; ``imports`` where many
+    may go by bulk import."""
 
     target: Target | Literal["role"]
     key: str
     write: Callable[[Rows, str], Awaitable[list[Outcome]]]
     find: Callable[[Sequence[str]], Awaitable[list[dict[str, Any]]]]
     delete: Callable[[Sequence[str]], Awaitable[list[Outcome]]] | None = None
+    imports: Imports | None = None
     call_seconds: int = 120
     """When Marketo has surely ended a call: its own time-out of 90 seconds ("Server time-outs"), and the way."""
 
@@ -71,6 +72,7 @@ def destination(entity: str, marketo: MarketoClient) -> Destination:
             PERSON_KEY,
             lambda rows, action: marketo.sync_people(rows, action=action, lookup_field=PERSON_KEY),
             lambda keys: marketo.people(PERSON_KEY, keys, ["id", PERSON_KEY]),
+            imports=marketo.imports(),
         )
     if target == "company":
         return Destination(
@@ -103,6 +105,7 @@ def custom_destination(name: str, marketo: MarketoClient) -> Destination:
         lambda rows, action: marketo.sync_custom_objects(name, CUSTOM_KEY, rows, action=action),
         lambda keys: marketo.custom_objects(name, CUSTOM_KEY, keys, [CUSTOM_KEY]),
         lambda keys: marketo.delete_custom_objects(name, CUSTOM_KEY, keys),
+        imports=marketo.imports(name),
         call_seconds=150,
     )
 

@@ -1,8 +1,9 @@
-"""Writes many new people by bulk import: CSV files below 10 MB, one job at a time ("Bulk Lead Import").
+"""Writes many new people, or custom objects, by bulk import: CSV files below 10 MB, one job at a time ("Bulk Lead
+Import", "Bulk Custom Object Import").
 
 A file cannot clear a value (what an empty cell does is not documented), and a cell with the word null may be read as
-empty. So only people that Marketo cannot know yet go into a file, and only values that a file can carry; everything
-else goes through Sync calls. A file tells what failed, not what was created: people that were not there before were.
+empty. So only records that Marketo cannot know yet go into a file, and only values that a file can carry; everything
+else goes through Sync calls. A file tells what failed, not what was created: records that were not there before were.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from itertools import chain, repeat
 from typing import Any
 
 from crmsync.engine.back.fields import Ledger
-from crmsync.engine.destination import PERSON_KEY
+from crmsync.engine.destination import Destination
 from crmsync.engine.fingerprint import fingerprints
 from crmsync.engine.load import Loader
 from crmsync.engine.parking import hidden_now
 from crmsync.engine.plan import Change
 from crmsync.engine.session import Session
 from crmsync.errors import ColumnMissing, CrmsyncError, QueueFull, ServiceUnavailable, TransportFailed
-from crmsync.marketo.bulk import ImportStatus
+from crmsync.marketo.bulk import Imports, ImportStatus
 from crmsync.marketo.errors import FIELD_NOT_FOUND
 from crmsync.marketo.outcomes import Outcome as Answer
 
@@ -43,7 +44,7 @@ POLLS = (0.5, 1.0, 2.0, 5.0)
 
 
 def fits_a_file(change: Change) -> bool:
-    """Whether a file can carry this change: the person is new and no text in it could be read as "no value"."""
+    """Whether a file can carry this change: the record is new and no text in it could be read as "no value"."""
     return change.is_new and not any(
         type(value) is str and value.strip().lower() == "null" for value in change.payload.values()
     )
@@ -52,12 +53,12 @@ def fits_a_file(change: Change) -> bool:
 class ImportFile:
     """A CSV file in the making. The values of a change are let go once they stand in the file."""
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, key: str, names: Sequence[str]) -> None:
         self.names = names
-        self._names = [name for name in names if name != PERSON_KEY]
+        self._names = [name for name in names if name != key]
         self._lines: list[bytes] = []
         self._writer = csv.writer(self)
-        self._writer.writerow([PERSON_KEY, *self._names])
+        self._writer.writerow([key, *self._names])
         self.size = len(self._lines[0])
         self.changes: list[Change] = []
 
@@ -89,21 +90,23 @@ class ImportFile:
 class Importer:
     """Runs import jobs for one entity, one at a time, and records their outcomes."""
 
-    def __init__(self, session: Session, loader: Loader, entity: str) -> None:
+    def __init__(self, session: Session, loader: Loader, entity: str, where: Destination) -> None:
         self._session = session
         self._loader = loader
         self._entity = entity
+        self._where = where
         self.notes: list[str] = []
 
     async def write(self, file: ImportFile, read_number: int) -> None:
         """Import this file and wait for its end. A lost answer or a failed job is raised: the step is then retried,
         and settles the job before it sends anything again."""
-        records, marketo = self._session.store.records, self._session.marketo
+        records, imports = self._session.store.records, self._where.imports
+        assert imports is not None
         keys = [change.record_id for change in file.changes]
         flight = await records.take_off(self._session.name, self._entity, "import", keys)
-        job = await self._start(file.content(), flight.id)
+        job = await self._start(imports, file.content(), flight.id)
         await records.set_job(flight.id, job)
-        status = await self._until_ended(job)
+        status = await self._until_ended(imports, job)
         if status.status == "Failed":
             raise ServiceUnavailable(
                 f"Marketo gave import job {job} up: {status.message}",
@@ -111,9 +114,9 @@ class Importer:
                 entity=self._entity,
                 remedy="Nothing to do at once: the records go again, by Sync calls.",
             )
-        failures = await marketo.import_failures(job) if status.failed else []
-        lost = await self._lost(job, file) if status.warnings else []
-        reasons = {row.values.get(PERSON_KEY, "").lower(): row.reason for row in failures}
+        failures = await imports.failures(job) if status.failed else []
+        lost = await self._lost(imports, job, file) if status.warnings else []
+        reasons = {row.values.get(self._where.key, "").lower(): row.reason for row in failures}
         if len(reasons.keys() & set(keys)) < status.failed:
             reasons |= await self._not_told(keys, reasons)
         answers = [_answer(reasons.get(key)) for key in keys]
@@ -129,14 +132,13 @@ class Importer:
     async def _not_told(self, keys: Sequence[str], told: Collection[str]) -> dict[str, str]:
         """More rows failed than the file tells by their keys, because it may leave columns out: who is not there."""
         open_keys = [key for key in keys if key not in told]
-        rows = await self._session.marketo.people(PERSON_KEY, open_keys, [PERSON_KEY])
-        there = {str(row[PERSON_KEY]).lower() for row in rows}
+        there = await self._where.present(open_keys)
         return {key: "Marketo did not import the row, and did not tell why" for key in open_keys if key not in there}
 
-    async def _start(self, content: bytes, flight: str) -> int:
+    async def _start(self, imports: Imports, content: bytes, flight: str) -> int:
         while True:
             try:
-                return await self._session.marketo.start_import(content, lookup_field=PERSON_KEY)
+                return await imports.start(content)
             except QueueFull:
                 log.info("%s: Marketo's import queue is full; waiting", self._session.name)
                 await self._session.sleep(QUEUE_SECONDS)
@@ -146,19 +148,19 @@ class Importer:
                 await self._session.store.records.never_left(flight)
                 raise
 
-    async def _until_ended(self, job: int) -> ImportStatus:
+    async def _until_ended(self, imports: Imports, job: int) -> ImportStatus:
         for pause in chain(POLLS, repeat(POLLS[-1])):
-            status = await self._session.marketo.import_status(job)
+            status = await imports.status(job)
             if status.is_over:
                 return status
             await self._session.sleep(pause)
         raise AssertionError("unreachable")
 
-    async def _lost(self, job: int, file: ImportFile) -> list[str]:
-        """Which of the file's columns Marketo did not take, because it does not show their fields any more; the people
-        are to be remembered without them."""
-        await self._note_warnings(job)
-        gone = {one.field for one in (await hidden_now(self._session))[2]}
+    async def _lost(self, imports: Imports, job: int, file: ImportFile) -> list[str]:
+        """Which of the file's columns Marketo did not take, because it does not show their fields any more; the
+        records are to be remembered without them."""
+        await self._note_warnings(imports, job)
+        gone = {one.field for one in (await hidden_now(self._session))[2] if one.entity == self._entity}
         lost = [name for name in file.names if name in gone]
         for change in file.changes if lost else ():
             marks = Ledger(file.names, file.names, change.fingerprints)
@@ -167,8 +169,8 @@ class Importer:
             change.fingerprints = marks.joined()
         return lost
 
-    async def _note_warnings(self, job: int) -> None:
-        rows = await self._session.marketo.import_warnings(job)
+    async def _note_warnings(self, imports: Imports, job: int) -> None:
+        rows = await imports.warnings(job)
         for reason in sorted({row.reason for row in rows}):
             note = f"{self._entity}: Marketo warned of import job {job}: {reason}"
             log.warning("%s: %s", self._session.name, note)

@@ -47,7 +47,7 @@ Item = TypeVar("Item")
 
 @dataclass
 class Window:
-    """What is loaded together: files of new people, changes for Sync calls, deletions, and the outcomes that need
+    """What is loaded together: files of new records, changes for Sync calls, deletions, and the outcomes that need
     no write."""
 
     files: list[ImportFile] = field(default_factory=list)
@@ -94,14 +94,15 @@ class Lane:
         self._lookup_types = self._observer.lookup_types or entity.logical_name in selection.custom_objects
         self._succession = succession
         self._where = destination_in(selection, entity.logical_name, session.marketo)
-        self._may_import = key_is_fresh and self._where.target == "person"
+        custom = selection.custom_objects.get(entity.logical_name)
+        self._may_import = self._where.imports is not None and (key_is_fresh if custom is None else custom.is_fresh)
         self._moved = moved
 
     async def open(self) -> None:
         """Number the field set; before anything else."""
         await self._planner.prepare()
         self._loader = Loader(self._session, self._entity.logical_name, self._where, self._planner.field_set)
-        self._importer = Importer(self._session, self._loader, self._entity.logical_name)
+        self._importer = Importer(self._session, self._loader, self._entity.logical_name, self._where)
 
     @property
     def counts(self) -> Counts:
@@ -234,7 +235,7 @@ class Lane:
             again = change.record_id in window.filed or change.record_id in earlier
             if importing and not again and fits_a_file(change):
                 if not window.files or not window.files[-1].add(change):
-                    window.files.append(ImportFile(self._names))
+                    window.files.append(ImportFile(self._where.key, self._names))
                     window.files[-1].add(change)
                 window.filed.add(change.record_id)
             else:

@@ -119,3 +119,7 @@ class Links:
     def _note(self, text: str, _: CrmsyncError) -> None:
         if text not in self.notes:
             self.notes.append(text)
+
+
+async def nobody(_: str, __: Sequence[str]) -> None:
+    """Brings no parent: for those who must not write on their own."""

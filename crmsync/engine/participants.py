@@ -61,7 +61,7 @@ class OpportunityObserver(Observer):
 
     async def met(self, rows: Rows, plan: Plan, read_number: int) -> None:
         ids = [row[self._entity.primary_id].lower() for row in rows]
-        found = [one for row in rows for one in _of_opportunity(row, row[self._entity.primary_id].lower())]
+        found = [one for row in rows for one in of_opportunity(row, row[self._entity.primary_id].lower())]
         await self._note(ids, found, read_number)
 
     async def gone(self, ids: Sequence[str]) -> None:
@@ -92,7 +92,8 @@ def of_connection(row: dict[str, Any]) -> Participant | None:
     )
 
 
-def _of_opportunity(row: dict[str, Any], opportunity: str) -> list[Participant]:
+def of_opportunity(row: dict[str, Any], opportunity: str) -> list[Participant]:
+    """Whom an opportunity's own row names: its contact, and its customer when that is a contact."""
     contact, customer = lookup(row, "parentcontactid"), lookup(row, "customerid")
     found = []
     if contact is not None:

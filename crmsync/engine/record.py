@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 
 from crmsync.engine.datapath import DataPath
+from crmsync.engine.names import names_of
 from crmsync.engine.report import SyncReport
 from crmsync.engine.session import Session
 from crmsync.engine.sync import not_now, reported, stopping
 from crmsync.errors import OperatorMustAct, RecordMissing
-from crmsync.tenants import ENTITIES, Tenant
+from crmsync.tenants import Tenant
 
 PATIENCE = 60.0
 """Seconds that a record waits for a cycle that is at work to end, before it says that the tenant is busy."""
@@ -57,7 +58,7 @@ async def sync_record(session: Session, record: str) -> SyncReport:
 def parsed(record: str, tenant: Tenant) -> tuple[str, str]:
     """Entity and id of ``entity:GUID``; raises ``OperatorMustAct`` with an example."""
     entity, _, record_id = record.partition(":")
-    names = (*ENTITIES, *tenant.custom_names)
+    names = names_of(tenant)
     if not re.match(RECORD_PATTERN, record) or entity not in names:
         raise OperatorMustAct(
             f"'{record}' names no record",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from crmsync.engine.datapath import DataPath
+from crmsync.engine.names import check_names, names_of
 from crmsync.engine.report import ProgressListener, SyncReport
 from crmsync.engine.session import Session
 from crmsync.engine.setup import ensure_bound, select_fields
@@ -31,8 +32,10 @@ async def resync(
 ) -> SyncReport:
     """Read again the entities whose selection changed, and those named in ``entities``; write what differs.
 
-    The tenant must be disabled (``disable_sync``), so that no cycle begins meanwhile.
+    The tenant must be disabled (``disable_sync``), so that no cycle begins meanwhile. Raises ``OperatorMustAct`` for a
+    name that is none of the tenant's entities.
     """
+    check_names(entities, names_of(session.tenant), tenant=session.name)
     await ensure_bound(session)
     async with session.lease():
         row = await session.store.tenants.get(session.name)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from crmsync.engine.destination import PERSON_KEY, ROLE, destination_of_roles, role_key
 from crmsync.engine.fingerprint import fingerprints
@@ -20,7 +19,6 @@ from crmsync.engine.plan import Change
 from crmsync.engine.report import Counts
 from crmsync.engine.session import Session
 from crmsync.state.participants import Participant
-from crmsync.state.records import Known
 
 NAMES = ("isPrimary", "externalCreatedDate")
 """What of a role can change: the fields of its fingerprints."""
@@ -33,42 +31,18 @@ OPPORTUNITIES = 300
 LEAD_NOT_FOUND = "1004"
 
 
-class Person(NamedTuple):
-    """Somebody as the ledger knows them."""
-
-    entity: str
-    known: Known
-
-
-class Roles:
-    """Brings the roles of the opportunities that are marked up to date; ``counts`` tells what was done."""
+class RolePlanner:
+    """Works out which roles opportunities should have in Marketo, from who takes part in them."""
 
     def __init__(self, session: Session, links: Links) -> None:
         self._session = session
         self._links = links
         self._names: dict[str, str] = {}
-        self._persons: dict[str, str] = {}
-        self.counts = Counts()
+        self.persons: dict[str, str] = {}
+        """Whose roles were worked out last, by the keys of the roles."""
 
-    async def carry(self) -> None:
-        """Write and delete roles until no opportunity is marked any more."""
-        store, tenant = self._session.store, self._session.name
-        due = await store.errors.due(tenant, ROLE)
-        known = await store.records.known(tenant, ROLE, due) if due else {}
-        parents = {one.parent_id for one in known.values() if one.parent_id}
-        await store.pending.add(tenant, "opportunity", "roles", parents)
-        field_set: int | None = None
-        while some := await store.pending.first(tenant, "opportunity", "roles", limit=OPPORTUNITIES):
-            if field_set is None:
-                field_set = await store.records.field_set(tenant, ROLE, NAMES)
-            loader = Loader(self._session, ROLE, destination_of_roles(self._session), field_set)
-            try:
-                await self._carry(some, frozenset(due), loader)
-            finally:
-                self.counts += loader.counts
-            await store.pending.done(tenant, "opportunity", "roles", some)
-
-    async def _carry(self, opportunities: Sequence[str], due: frozenset[str], loader: Loader) -> None:
+    async def alive(self, opportunities: Sequence[str]) -> tuple[set[str], set[str]]:
+        """Those of these opportunities whose roles are kept up to date, and those whose roles go."""
         store, tenant = self._session.store, self._session.name
         ledger = await store.records.known(tenant, "opportunity", opportunities)
         leaving = await store.pending.marked(tenant, "opportunity", "delete", opportunities)
@@ -79,26 +53,13 @@ class Roles:
             if known.in_marketo and known.status in {"synced", "failed"} and one not in leaving
         }
         gone = {one for one in opportunities if one in leaving or (one in ledger and ledger[one].status == "deleted")}
-        wanted = await self._wanted(alive)
-        there = await store.records.children(tenant, ROLE, alive | gone)
-        changes, unchanged = [], 0
-        for key, change in wanted.items():
-            before = there.get(key)
-            if before is not None:
-                change.in_marketo = before.in_marketo
-                same = before.fingerprints == change.fingerprints and before.status in {"synced", "failed"}
-                if same and key not in due:
-                    unchanged += 1
-                    continue
-            changes.append(change)
-        await loader.write(changes, 1)
-        await self._forget_lost_people(changes)
-        await loader.delete([key for key in there if key not in wanted], there, 1)
-        await loader.land([], [], Counts(read=unchanged, unchanged=unchanged))
+        return alive, gone
 
-    async def _wanted(self, opportunities: set[str]) -> dict[str, Change]:
-        """The roles that these opportunities should have, by key; whoever is not in Marketo yet is left out."""
-        participants = await self._participants(opportunities)
+    async def wanted(self, stated: Sequence[Participant]) -> dict[str, Change]:
+        """The roles that follow from these participants, by key; whoever is not in Marketo yet is left out. A lead
+        that became a contact takes part as that contact, a merged record as its master."""
+        heirs = await self._session.store.succession.heirs(self._session.name, {one.person_id for one in stated})
+        participants = [one._replace(person_id=heirs.get(one.person_id, one.person_id)) for one in stated]
         people = await self._people({one.person_id for one in participants})
         names = await self._role_names({one.role_id for one in participants if one.role_id})
         by_person: dict[tuple[str, str], list[Participant]] = defaultdict(list)
@@ -107,9 +68,9 @@ class Roles:
                 by_person[one.opportunity_id, one.person_id].append(one)
         primaries = _primaries(participants)
         wanted: dict[str, Change] = {}
-        self._persons.clear()
-        for (opportunity, person), stated in by_person.items():
-            roles = _roles(stated, names)
+        self.persons.clear()
+        for (opportunity, person), its in by_person.items():
+            roles = _roles(its, names)
             first = min(roles)
             for role, since in roles.items():
                 payload = {
@@ -121,15 +82,9 @@ class Roles:
                 }
                 marks = fingerprints([payload[name] for name in NAMES])
                 key = role_key(payload)
-                self._persons[key] = person
+                self.persons[key] = person
                 wanted[key] = Change(key, payload, marks, is_new=True, parent_id=opportunity)
         return wanted
-
-    async def _participants(self, opportunities: set[str]) -> list[Participant]:
-        """Who takes part: a lead that became a contact as that contact, a merged record as its master."""
-        stated = await self._session.store.participants.of(self._session.name, opportunities)
-        heirs = await self._session.store.succession.heirs(self._session.name, {one.person_id for one in stated})
-        return [one._replace(person_id=heirs.get(one.person_id, one.person_id)) for one in stated]
 
     async def _people(self, ids: set[str]) -> dict[str, int]:
         """Marketo's ids of those who are in Marketo. Who came by bulk import is looked up, and remembered."""
@@ -148,20 +103,72 @@ class Roles:
                 found |= {one: number for one, number in learned.items() if number is not None}
         return found
 
-    async def _forget_lost_people(self, changes: Sequence[Change]) -> None:
-        """Marketo does not know a person by the id that we remember: it is looked up at the next attempt."""
-        store, tenant = self._session.store, self._session.name
-        lost = await store.errors.with_code(tenant, ROLE, LEAD_NOT_FOUND, [change.record_id for change in changes])
-        nobody: dict[str, int | None] = {self._persons[key]: None for key in lost}
-        for entity in PEOPLE if nobody else ():
-            await store.records.set_marketo_ids(tenant, entity, nobody)
-
     async def _role_names(self, ids: set[str]) -> dict[str, str]:
         missing = sorted(ids - self._names.keys())
         if missing:
             found = await self._links.names("connectionrole", missing)
             self._names |= {one: found.get(one, "").strip()[:NAME_LENGTH].strip() or NO_NAME for one in missing}
         return self._names
+
+
+class Roles:
+    """Brings the roles of the opportunities that are marked up to date; ``counts`` tells what was done."""
+
+    def __init__(self, session: Session, links: Links) -> None:
+        self._session = session
+        self._planner = RolePlanner(session, links)
+        self._field_set: int | None = None
+        self.counts = Counts()
+
+    async def carry(self) -> None:
+        """Write and delete roles until no opportunity is marked any more."""
+        store, tenant = self._session.store, self._session.name
+        due = await store.errors.due(tenant, ROLE)
+        known = await store.records.known(tenant, ROLE, due) if due else {}
+        parents = {one.parent_id for one in known.values() if one.parent_id}
+        await store.pending.add(tenant, "opportunity", "roles", parents)
+        while some := await store.pending.first(tenant, "opportunity", "roles", limit=OPPORTUNITIES):
+            await self.bring(some, frozenset(due))
+            await store.pending.done(tenant, "opportunity", "roles", some)
+
+    async def bring(self, opportunities: Sequence[str], due: frozenset[str]) -> None:
+        """Bring the roles of these opportunities up to date; those in ``due`` are written even if they seem to be."""
+        store, tenant = self._session.store, self._session.name
+        if self._field_set is None:
+            self._field_set = await store.records.field_set(tenant, ROLE, NAMES)
+        loader = Loader(self._session, ROLE, destination_of_roles(self._session), self._field_set)
+        try:
+            await self._bring(opportunities, due, loader)
+        finally:
+            self.counts += loader.counts
+
+    async def _bring(self, opportunities: Sequence[str], due: frozenset[str], loader: Loader) -> None:
+        store, tenant = self._session.store, self._session.name
+        alive, gone = await self._planner.alive(opportunities)
+        wanted = await self._planner.wanted(await store.participants.of(tenant, alive))
+        there = await store.records.children(tenant, ROLE, alive | gone)
+        changes, unchanged = [], 0
+        for key, change in wanted.items():
+            before = there.get(key)
+            if before is not None:
+                change.in_marketo = before.in_marketo
+                same = before.fingerprints == change.fingerprints and before.status in {"synced", "failed"}
+                if same and key not in due:
+                    unchanged += 1
+                    continue
+            changes.append(change)
+        await loader.write(changes, 1)
+        await self._forget_lost_people(changes)
+        await loader.delete([key for key in there if key not in wanted], there, 1)
+        await loader.land([], [], Counts(read=unchanged, unchanged=unchanged))
+
+    async def _forget_lost_people(self, changes: Sequence[Change]) -> None:
+        """Marketo does not know a person by the id that we remember: it is looked up at the next attempt."""
+        store, tenant = self._session.store, self._session.name
+        lost = await store.errors.with_code(tenant, ROLE, LEAD_NOT_FOUND, [change.record_id for change in changes])
+        nobody: dict[str, int | None] = {self._planner.persons[key]: None for key in lost}
+        for entity in PEOPLE if nobody else ():
+            await store.records.set_marketo_ids(tenant, entity, nobody)
 
 
 def _primaries(participants: Iterable[Participant]) -> dict[str, str]:

@@ -26,6 +26,7 @@ from crmsync.engine.landed import learned
 from crmsync.engine.session import Session
 from crmsync.errors import RecordMissing
 from crmsync.fields.model import Selection
+from crmsync.marketo.bulk import Imports
 from crmsync.state.records import Flight
 
 log = logging.getLogger("crmsync.engine")
@@ -71,8 +72,8 @@ async def _nothing(*_: object) -> list[Any]:
 
 async def settle(session: Session, where: Destination, flight: Flight) -> None:
     """Wait until this request is over, then let its records be sent again."""
-    if flight.job is not None:
-        await _until_ended(session, flight.job)
+    if flight.job is not None and where.imports is not None:
+        await _until_ended(session, where.imports, flight.job)
     elif flight.kind != "back":
         seconds = IMPORT_SECONDS if flight.kind == "import" else where.call_seconds
         await _until_over(session, where, flight, timedelta(seconds=seconds))
@@ -93,10 +94,10 @@ async def _until_over(session: Session, where: Destination, flight: Flight, pati
             await session.sleep(POLL_SECONDS)
 
 
-async def _until_ended(session: Session, job: int) -> None:
+async def _until_ended(session: Session, imports: Imports, job: int) -> None:
     while True:
         try:
-            status = await session.marketo.import_status(job)
+            status = await imports.status(job)
         except RecordMissing:
             return
         if status.is_over:

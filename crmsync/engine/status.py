@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from crmsync.engine.destination import ROLE
-from crmsync.state.inbox import BACK_COUNTERS
+from crmsync.state.counting import BACK_COUNTERS
 from crmsync.state.runs import Run
 from crmsync.state.store import Store
 from crmsync.tenants import ENTITIES
@@ -57,7 +57,7 @@ async def status(store: Store, tenant: str) -> dict[str, Any]:
         "left_out": _left_out(last_run),
         "to_dynamics": {
             name: {
-                **{kind: back.get(name, {}).get(kind, 0) for kind in BACK_COUNTERS},
+                **{kind: back.get(name, {}).get(kind, 0) for kind in BACK_COUNTERS.names},
                 "waiting": waiting.get(name, 0),
                 "last_synced_at": _text(back.get(name, {}).get("last_synced_at")),
             }

@@ -121,6 +121,11 @@ class CustomObject(_Frozen):
     link_field: str
     make: NewCustomObject | None = None
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether its key was made for this selection, so that nothing in Marketo can carry one already."""
+        return self.make is not None and any(field.is_dedupe for field in self.make.fields)
+
 
 class WorksheetRow(_Frozen):
     """A field that only an administrator can make in Marketo, for one column."""

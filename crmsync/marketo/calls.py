@@ -119,6 +119,13 @@ START_IMPORT = Call("POST", "/bulk/v1/leads.json", READ_WRITE_LEAD, 60, _NOT_EXE
 IMPORT_STATUS = Call("GET", "/bulk/v1/leads/batch/{batch_id}.json", READ_WRITE_LEAD)
 IMPORT_FAILURES = Call("GET", "/bulk/v1/leads/batch/{batch_id}/failures.json", READ_WRITE_LEAD, 60)
 IMPORT_WARNINGS = Call("GET", "/bulk/v1/leads/batch/{batch_id}/warnings.json", READ_WRITE_LEAD, 60)
+START_OBJECT_IMPORT = Call(
+    "POST", "/bulk/v1/customobjects/{name}/import.json", READ_WRITE_CUSTOM_OBJECT, 60, _NOT_EXECUTED
+)
+_OBJECT_IMPORT = "/bulk/v1/customobjects/{name}/import/{batch_id}"
+OBJECT_IMPORT_STATUS = Call("GET", f"{_OBJECT_IMPORT}/status.json", READ_WRITE_CUSTOM_OBJECT)
+OBJECT_IMPORT_FAILURES = Call("GET", f"{_OBJECT_IMPORT}/failures.json", READ_WRITE_CUSTOM_OBJECT, 60)
+OBJECT_IMPORT_WARNINGS = Call("GET", f"{_OBJECT_IMPORT}/warnings.json", READ_WRITE_CUSTOM_OBJECT, 60)
 
 PAGING_TOKEN = Call("GET", "/rest/v1/activities/pagingtoken.json", READ_ACTIVITY)
 ACTIVITIES = Call("GET", "/rest/v1/activities.json", READ_ACTIVITY, 60)

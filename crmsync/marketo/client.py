@@ -19,10 +19,10 @@ from typing import Any, Self
 import httpx
 from pydantic import SecretStr
 
-from crmsync.marketo import activities, bulk, checks, custom_types, fields, lists, objects, people
+from crmsync.marketo import activities, checks, custom_types, fields, lists, objects, people
 from crmsync.marketo.activities import ActivityPage
 from crmsync.marketo.auth import USER_AGENT, MarketoAuth
-from crmsync.marketo.bulk import ImportRow, ImportStatus
+from crmsync.marketo.bulk import Imports
 from crmsync.marketo.outcomes import Outcome
 from crmsync.marketo.quota import Budget
 from crmsync.marketo.rest import Rest
@@ -265,21 +265,6 @@ class MarketoClient:
 
     # Bulk import
 
-    async def start_import(self, csv: bytes, *, lookup_field: str = "dynamicsId") -> int:
-        """Queue a CSV file of people and get its batch id. Raises ``QueueFull`` when Marketo takes no more jobs now.
-
-        ``TransportFailed`` means that the job may have been queued: settle before any of the keys is sent again.
-        """
-        return await bulk.start_import(self._rest, csv, lookup_field=lookup_field)
-
-    async def import_status(self, batch_id: int) -> ImportStatus:
-        """How far the job is."""
-        return await bulk.import_status(self._rest, batch_id)
-
-    async def import_failures(self, batch_id: int) -> list[ImportRow]:
-        """The rows that were not imported, and why."""
-        return await bulk.import_failures(self._rest, batch_id)
-
-    async def import_warnings(self, batch_id: int) -> list[ImportRow]:
-        """The rows that were imported with a remark."""
-        return await bulk.import_warnings(self._rest, batch_id)
+    def imports(self, custom_object: str | None = None) -> Imports:
+        """Imports of people, or of the custom objects of the type with this API name."""
+        return Imports(self._rest, custom_object)

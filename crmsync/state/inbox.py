@@ -17,12 +17,11 @@ from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from crmsync.state.collisions import Collision, keep_collisions
+from crmsync.state.counting import BACK_COUNTERS
 from crmsync.state.records import Outcome
 from crmsync.state.sql import among, among_numbers, now, upsert
 from crmsync.state.syncerrors import TO_DYNAMICS, SyncError, forget_errors, keep_errors
-from crmsync.state.tables import back_counters, creations, in_flight, marketo_changes, records, watermarks
-
-BACK_COUNTERS = ("read", "updated", "created", "failed", "collisions")
+from crmsync.state.tables import creations, in_flight, marketo_changes, records, watermarks
 
 
 class Watermark(BaseModel):
@@ -180,7 +179,7 @@ class InboxStore:
             await keep_errors(connection, tenant, landing.errors)
             healthy = [one for one in landing.done if one not in failed]
             await forget_errors(connection, tenant, entity, healthy, direction=TO_DYNAMICS)
-            await _count(connection, tenant, entity, landing.counts, moment if rows else None)
+            await BACK_COUNTERS.add(connection, tenant, entity, landing.counts, moment if rows else None)
             if flight is not None:
                 await connection.execute(sa.delete(in_flight).where(in_flight.c.id == flight))
 
@@ -244,14 +243,12 @@ class InboxStore:
                 )
             await keep_errors(connection, tenant, errors)
             await forget_errors(connection, tenant, entity, well, direction=TO_DYNAMICS)
-            await _count(connection, tenant, entity, dict(counts or {}), moment if rows else None)
+            await BACK_COUNTERS.add(connection, tenant, entity, counts or {}, moment if rows else None)
 
     async def counters(self, tenant: str) -> dict[str, dict[str, Any]]:
         """The counters of this direction since the tenant was connected, per entity."""
-        query = sa.select(back_counters).where(back_counters.c.tenant == tenant)
         async with self._engine.connect() as connection:
-            rows = (await connection.execute(query)).mappings().all()
-        return {row["entity"]: {name: row[name] for name in (*BACK_COUNTERS, "last_synced_at")} for row in rows}
+            return await BACK_COUNTERS.of(connection, tenant)
 
 
 def _changes_of(connection: AsyncConnection, tenant: str, entity: str, ids: Iterable[str]) -> sa.ColumnElement[bool]:
@@ -288,14 +285,3 @@ async def _keep_changes(
 async def _drop_changes(connection: AsyncConnection, tenant: str, entity: str, ids: Sequence[str]) -> None:
     if ids:
         await connection.execute(sa.delete(marketo_changes).where(_changes_of(connection, tenant, entity, ids)))
-
-
-async def _count(
-    connection: AsyncConnection, tenant: str, entity: str, counts: dict[str, int], moment: datetime | None
-) -> None:
-    if not any(counts.values()):
-        return
-    row: dict[str, Any] = {"tenant": tenant, "entity": entity, "last_synced_at": moment}
-    row |= {name: counts.get(name, 0) for name in BACK_COUNTERS}
-    keep = () if moment else ("last_synced_at",)
-    await upsert(connection, back_counters, [row], add=BACK_COUNTERS, keep=keep)

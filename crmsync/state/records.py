@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from crmsync.state.counting import COUNTERS
 from crmsync.state.pending import mark_arrivals
 from crmsync.state.sql import among, among_numbers, now, upsert
 from crmsync.state.syncerrors import TO_DYNAMICS, TO_MARKETO, SyncError, forget_errors, keep_errors
@@ -35,8 +36,6 @@ FlightKind = Literal["sync", "import", "delete", "back"]
 """``back``: to Dynamics; the others to Marketo."""
 PARENTS = ("systemuser", "account")
 """The entities that records wait for before they can be linked."""
-
-COUNTERS = ("read", "filtered", "unchanged", "created", "updated", "deleted", "failed")
 
 
 class Known(NamedTuple):
@@ -214,7 +213,7 @@ class RecordStore:
             await forget_errors(connection, tenant, entity, done)
             if arrived:
                 await mark_arrivals(connection, tenant, entity, arrived)
-            await _count(connection, tenant, entity, counts or {}, moment if rows else None)
+            await COUNTERS.add(connection, tenant, entity, counts or {}, moment if rows else None)
             if flight is not None:
                 await connection.execute(sa.delete(in_flight).where(in_flight.c.id == flight))
 
@@ -401,14 +400,12 @@ class RecordStore:
     async def count(self, tenant: str, entity: str, counts: dict[str, int]) -> None:
         """Add to the counters of an entity."""
         async with self._engine.begin() as connection:
-            await _count(connection, tenant, entity, counts, None)
+            await COUNTERS.add(connection, tenant, entity, counts, None)
 
     async def counters(self, tenant: str) -> dict[str, dict[str, Any]]:
         """The counters since the tenant was connected, and when each entity was last written to Marketo."""
-        query = sa.select(counters).where(counters.c.tenant == tenant)
         async with self._engine.connect() as connection:
-            rows = (await connection.execute(query)).mappings().all()
-        return {row["entity"]: {name: row[name] for name in (*COUNTERS, "last_synced_at")} for row in rows}
+            return await COUNTERS.of(connection, tenant)
 
 
 def _of(table: Any, tenant: str, entity: str) -> sa.ColumnElement[bool]:
@@ -438,14 +435,3 @@ async def _insert_unknown(
     ]
     if rows:
         await connection.execute(sa.insert(records), rows)
-
-
-async def _count(
-    connection: AsyncConnection, tenant: str, entity: str, counts: dict[str, int], moment: datetime | None
-) -> None:
-    if not any(counts.values()):
-        return
-    row: dict[str, Any] = {"tenant": tenant, "entity": entity, "last_synced_at": moment}
-    row |= {name: counts.get(name, 0) for name in COUNTERS}
-    keep = () if moment else ("last_synced_at",)
-    await upsert(connection, counters, [row], add=COUNTERS, keep=keep)

@@ -17,6 +17,7 @@ from crmsync.state.store import open_store
 from crmsync.state.tenantstore import Binding
 from tests.flows.test_deployments import TENANT
 
+RECORD = "6f0b1c2d-0000-4000-8000-000000000001"
 BINDING = Binding(
     organization_id="6d6b029b-be61-48d2-b87b-118fdcd369d7",
     organization_name="Contoso",
@@ -109,6 +110,25 @@ def test_an_unknown_tenant_is_an_error_with_a_remedy(
     assert "There is no tenant file" in told
     assert "What to do: " in told
     assert "Traceback" not in told
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("compare", "--entity", "NAME"), ("resync", "--entity", "NAME"), ("sync", "--record", f"NAME:{RECORD}"),
+     ("prepare", "--sync-filter", "lead,NAME")],
+)  # fmt: skip
+def test_an_unknown_entity_is_told_with_those_that_the_tenant_has(
+    command: tuple[str, ...], tenants: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tenants / "contoso.yaml").write_text(f"{TENANT}\ncustom_entities: [new_eventregistration]\n", encoding="utf-8")
+
+    name, *options = (part.replace("NAME", "new_evnt") for part in command)
+    assert run(name, "contoso", *options) == 1
+
+    told = capsys.readouterr().err
+    assert "'new_evnt" in told
+    assert "contact, opportunity" in told
+    assert "new_eventregistration" in told
 
 
 def test_errors_of_a_tenant_that_has_none(tenants: Path, capsys: pytest.CaptureFixture[str]) -> None:

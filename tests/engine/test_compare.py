@@ -7,17 +7,22 @@ from typing import Any
 
 import pytest
 
-from crmsync.engine.compare import Comparison, Difference, compare
+from crmsync.engine.compare import compare
+from crmsync.engine.comparison import Comparison, Difference
 from crmsync.engine.seen import SeenIds
-from crmsync.errors import StateMismatch, TenantBusy
+from crmsync.errors import OperatorMustAct, StateMismatch, TenantBusy
 from tests.world import World
 
 WRITES = ("POST", "PATCH", "DELETE")
 
 
 async def compared(world: World, *, to_dynamics: bool = True, **options: Any) -> Comparison:
-    tenant = world.tenant.model_copy(update={"to_dynamics": to_dynamics})
-    async with world.session(tenant=tenant) as session:
+    return await compared_as(world, {"to_dynamics": to_dynamics}, **options)
+
+
+async def compared_as(world: World, choices: dict[str, Any], **options: Any) -> Comparison:
+    """Compare with these choices of the tenant file."""
+    async with world.session(tenant=world.tenant.model_copy(update=choices)) as session:
         return await compare(session, **options)
 
 
@@ -110,6 +115,33 @@ async def test_a_company_that_differs_is_repaired_too(clean: World) -> None:
     ]
     assert result.in_step
     assert list(result.entities) == ["account"]
+
+
+@pytest.mark.parametrize("policy", ["delete", "ignore"])
+async def test_a_vanished_record_is_repaired_as_the_tenant_file_says(clean: World, policy: str) -> None:
+    [lead, *_] = await leads(clean)
+    await (await clean.admin()).delete("leads", lead)
+
+    result = await compared_as(clean, {"deleted_in_dynamics": policy}, entities=["lead"], repair=True)
+
+    assert [one.kind for one in result.differences] == ["vanished in Dynamics"]
+    assert result.in_step
+    assert (lead in await clean.people([lead])) is (policy == "ignore")
+    assert (await compared_as(clean, {"deleted_in_dynamics": policy}, entities=["lead"])).differences == []
+
+
+async def test_an_unknown_entity_is_told_with_those_that_there_are(clean: World) -> None:
+    with pytest.raises(OperatorMustAct) as refused:
+        await compared(clean, entities=["contact", "conatct"])
+
+    assert "'conatct'" in refused.value.message
+    assert "contact, opportunity, opportunityrole" in refused.value.remedy
+
+
+@pytest.mark.parametrize("name", ["opportunity", "opportunityrole"])
+async def test_an_entity_that_the_tenant_does_not_sync_says_why(clean: World, name: str) -> None:
+    with pytest.raises(OperatorMustAct, match="left out by the tenant file"):
+        await compared_as(clean, {"entities": ("systemuser", "account", "lead", "contact")}, entities=[name])
 
 
 async def test_filtered_records_are_counted_and_are_no_difference(clean: World) -> None:

@@ -469,16 +469,30 @@ async def test_a_custom_object_that_was_deleted_in_marketo_stops_nothing_else(re
 
 async def test_compare_finds_what_was_lost_and_repairs_it(registering: World) -> None:
     contact = await a_contact(registering)
-    one, other = await register(registering, contact), await register(registering, contact)
+    one, other, gone = [await register(registering, contact) for _ in range(3)]
     await registering.cycle()
     marketo = await registering.marketo()
+    await (await registering.admin()).delete("new_eventregistrations", gone)
     await marketo.delete_custom_objects(REGISTRATION, KEY, [one])
     await marketo.sync_custom_objects(REGISTRATION, KEY, [{KEY: other, "new_event": "Wrong"}])
 
     async with registering.session() as session:
         found = (await compare(session)).entities[REGISTRATION]
-        assert (found.missing, found.differing, found.fields) == (1, 1, {"new_event": 1})
+        assert (found.missing, found.differing, found.vanished, found.fields) == (1, 1, 1, {"new_event": 1})
         repaired = (await compare(session, repair=True)).entities[REGISTRATION]
 
-    assert (repaired.repaired, repaired.open) == (2, 0)
-    assert (await objects(registering, REGISTRATION, [one, other])).keys() == {one, other}
+    assert (repaired.repaired, repaired.open) == (3, 0)
+    assert (await objects(registering, REGISTRATION, [one, other, gone])).keys() == {one, other}
+
+
+async def test_compare_goes_on_without_a_custom_object_that_was_deleted_in_marketo(registering: World) -> None:
+    await register(registering, await a_contact(registering))
+    await registering.cycle()
+    await delete_type(registering, REGISTRATION)
+
+    async with registering.session() as session:
+        result = await compare(session)
+
+    assert list(result.left_out) == [REGISTRATION]
+    assert result.entities["contact"].equal > 0
+    assert not result.in_step

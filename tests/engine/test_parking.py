@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from crmsync.engine import setup
 from crmsync.engine.resync import resync, review_fields
 from crmsync.engine.status import status
 from crmsync.engine.sync import cycle
+from crmsync.errors import OperatorMustAct
 from tests.world import World
 
 
@@ -84,6 +87,19 @@ async def test_resync_alone_parks_and_reads_what_the_change_touched(connected: W
     assert list(report.entities) == ["contact"], "only what the change touched is read again"
     assert report.total.written == 0
     assert (await connected.cycle()).total.written == 0
+
+
+async def test_resync_reads_those_again_that_are_named(connected: World) -> None:
+    async with connected.session() as session:
+        await setup.disable_sync(session, "out of step")
+        with pytest.raises(OperatorMustAct, match="'contcat': no entity that the tenant file names"):
+            await resync(session, entities=["contcat"])
+        report = await resync(session, entities=["account"])
+        await setup.enable_sync(session)
+
+    assert list(report.entities) == ["account"]
+    assert report.entities["account"].read == len(await connected.rows("account", "accountid"))
+    assert report.total.written == 0
 
 
 async def test_a_new_column_is_taken_up_by_resync(connected: World) -> None:

@@ -21,6 +21,7 @@ from crmsync.errors import (
 )
 from crmsync.sandbox.server import SandboxThread
 from crmsync.tenants import ENTITIES
+from tests.engine.test_custom_entities import REGISTRATION, name_custom_entities
 from tests.engine.unprepared import checked, marketos_file, prepared, red, rows, unprepared_sandbox, user_id
 from tests.sandbox.solutions import solution_zip
 from tests.world import World
@@ -227,6 +228,28 @@ async def test_a_business_unit_of_its_own(contoso: World) -> None:
     assert red(await checked(contoso)) == []
     with pytest.raises(OperatorMustAct, match="no business unit 'Nowhere'"):
         await prepared(contoso, Choices(business_unit="Nowhere"), plan=True)
+
+
+async def test_a_custom_entity_gets_the_filter_column_and_loses_it_again(contoso: World) -> None:
+    name_custom_entities(contoso, REGISTRATION, "new_notthere")
+    of_it = f"EntityDefinitions(LogicalName='{REGISTRATION}')/Attributes"
+
+    done = changed(await prepared(contoso, Choices(sync_filter=(REGISTRATION, "opportunity"))))
+
+    assert [change.split()[1] for change in done["sync-filter"]] == [
+        f"{REGISTRATION}.new_synctomkto", "opportunity.new_synctomkto",
+    ]  # fmt: skip
+    assert "new_synctomkto" in {row["LogicalName"] for row in await rows(contoso, of_it, select="LogicalName")}
+    (undone,) = await prepared(contoso, undo=["sync-filter"])
+    assert len(undone.changes) == 2
+    assert "new_synctomkto" not in {row["LogicalName"] for row in await rows(contoso, of_it, select="LogicalName")}
+
+
+async def test_a_filter_column_on_what_is_not_synced_is_refused_with_what_is(contoso: World) -> None:
+    with pytest.raises(OperatorMustAct, match="'new_eventregistration': no entity") as refused:
+        await prepared(contoso, Choices(sync_filter=(REGISTRATION,)))
+
+    assert "account, lead, contact, opportunity. A custom entity" in refused.value.remedy
 
 
 async def test_steps_are_undone_one_by_one_and_all_together(contoso: World) -> None:

@@ -21,12 +21,12 @@ CSV = b"dynamicsId,firstName\r\n7c1e,Ann\r\n"
 async def test_an_import_is_one_multipart_file(client: Any, marketo: Any, reply: Any) -> None:
     marketo.on("POST", IMPORT, reply.ok(QUEUED))
 
-    assert await client.start_import(CSV) == 3404
+    assert await client.imports().start(CSV) == 3404
 
     (request,) = marketo.calls(IMPORT)
     assert dict(request.url.params) == {"format": "csv", "lookupField": "dynamicsId"}
     assert request.headers["Content-Type"].startswith("multipart/form-data; boundary=")
-    assert b'name="file"; filename="people.csv"\r\nContent-Type: text/csv\r\n\r\n' + CSV in request.content
+    assert b'name="file"; filename="records.csv"\r\nContent-Type: text/csv\r\n\r\n' + CSV in request.content
 
 
 @pytest.mark.parametrize("code", ["1016", "1019"])
@@ -34,7 +34,7 @@ async def test_a_full_queue_is_told_at_once(client: Any, marketo: Any, reply: An
     marketo.on("POST", IMPORT, reply.fault(code))
 
     with pytest.raises(QueueFull):
-        await client.start_import(CSV)
+        await client.imports().start(CSV)
 
     assert len(marketo.calls(IMPORT)) == 1
 
@@ -46,7 +46,7 @@ async def test_an_import_that_may_have_been_queued_is_not_sent_again(
     marketo.on("POST", IMPORT, reply.fault(failure) if isinstance(failure, str) else failure)
 
     with pytest.raises(TransportFailed):
-        await client.start_import(CSV)
+        await client.imports().start(CSV)
 
     assert len(marketo.calls(IMPORT)) == 1
 
@@ -54,12 +54,12 @@ async def test_an_import_that_may_have_been_queued_is_not_sent_again(
 async def test_an_import_that_was_not_executed_is_sent_again(client: Any, marketo: Any, reply: Any) -> None:
     marketo.on("POST", IMPORT, reply.fault("608"), reply.fault("602"), reply.ok(QUEUED))
 
-    assert await client.start_import(CSV) == 3404
+    assert await client.imports().start(CSV) == 3404
 
 
 async def test_a_file_of_10_mb_is_too_large(client: Any, marketo: Any) -> None:
     with pytest.raises(BatchTooLarge):
-        await client.start_import(b"x" * 10_000_000)
+        await client.imports().start(b"x" * 10_000_000)
     assert marketo.requests == []
 
 
@@ -73,7 +73,7 @@ async def test_the_status_of_a_job(client: Any, marketo: Any, reply: Any) -> Non
     }
     marketo.on("GET", JOB, reply.ok(QUEUED), reply.ok(done))
 
-    queued, complete = await client.import_status(3404), await client.import_status(3404)
+    queued, complete = await client.imports().status(3404), await client.imports().status(3404)
 
     assert queued == ImportStatus(3404, "Queued")
     assert complete == ImportStatus(3404, "Complete", processed=3, failed=1, message="Import succeeded")
@@ -85,7 +85,7 @@ async def test_failures_are_read_by_header_name_and_the_reason_stands_last(clien
     marketo.on("GET", FAILURES, httpx.Response(200, text=file))
     marketo.on("GET", WARNINGS, httpx.Response(200, text="dynamicsId,Odd Name\n7c1e,Field ignored\n"))
 
-    failures, warnings = await client.import_failures(3404), await client.import_warnings(3404)
+    failures, warnings = await client.imports().failures(3404), await client.imports().warnings(3404)
 
     assert failures == [ImportRow({"dynamicsId": "7c1e", "notes": 'a, "b"\nc'}, "Value for lookup field 'x' not found")]
     assert warnings == [ImportRow({"dynamicsId": "7c1e"}, "Field ignored")]
@@ -100,10 +100,10 @@ async def test_a_file_that_is_not_there_is_told_clearly(client: Any, marketo: An
     marketo.on("GET", FAILURES, httpx.Response(404, text="Not found"))
 
     with pytest.raises(RecordMissing, match="import batch 3404"):
-        await client.import_failures(3404)
+        await client.imports().failures(3404)
 
 
 async def test_a_token_that_expires_before_a_file_is_read_is_renewed(client: Any, marketo: Any, reply: Any) -> None:
     marketo.on("GET", FAILURES, reply.fault("602"), httpx.Response(200, text="dynamicsId,Reason\n7c1e,bad\n"))
 
-    assert await client.import_failures(3404) == [ImportRow({"dynamicsId": "7c1e"}, "bad")]
+    assert await client.imports().failures(3404) == [ImportRow({"dynamicsId": "7c1e"}, "bad")]

@@ -103,7 +103,7 @@ def person(number: int, **values: Any) -> dict[str, Any]:
 
 async def end_of(client: MarketoClient, batch: int) -> ImportStatus:
     for _ in range(1_000):
-        status = await client.import_status(batch)
+        status = await client.imports().status(batch)
         if status.is_over:
             return status
         await asyncio.sleep(0.01)
@@ -162,11 +162,11 @@ async def test_opportunities_and_roles_come_and_go(client: MarketoClient) -> Non
 
 
 async def test_an_import_from_file_to_failures(client: MarketoClient) -> None:
-    batch = await client.start_import(b'dynamicsId,firstName\r\nk1,"A, n\nn"\r\n,Nobody\r\n')
+    batch = await client.imports().start(b'dynamicsId,firstName\r\nk1,"A, n\nn"\r\n,Nobody\r\n')
     status = await end_of(client, batch)
 
     assert (status.status, status.processed, status.failed) == ("Complete", 1, 1)
-    (failure,) = await client.import_failures(batch)
+    (failure,) = await client.imports().failures(batch)
     assert failure.values["firstName"] == "Nobody"
     assert "dynamicsId" in failure.reason
     assert [row["firstName"] for row in await client.people("dynamicsId", ["k1"], ["firstName"])] == ["A, n\nn"]

@@ -12,6 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from crmsync.marketo.activities import MERGE_LEADS
+from crmsync.marketo.bulk import Imports
 from crmsync.marketo.calls import CALLS
 from crmsync.marketo.client import MarketoClient
 from crmsync.marketo.schema import NewCustomObject, NewObjectField, NewPersonField
@@ -85,10 +86,7 @@ async def everything(client: MarketoClient) -> None:
     await custom_objects(client)
     await activities(client)
     await client.merge_people(int(str(outcomes[1].id)), [int(str(outcomes[2].id))])
-    batch = await client.start_import(b"dynamicsId,firstName\r\nk1,Ann\r\n,Nobody\r\n")
-    await over(client, batch)
-    await client.import_failures(batch)
-    await client.import_warnings(batch)
+    await an_import(client.imports(), b"dynamicsId,firstName,odd\r\nk1,Ann,1\r\n,Nobody,2\r\n")
 
 
 async def opportunities(client: MarketoClient, person: int) -> None:
@@ -136,14 +134,18 @@ async def custom_objects(client: MarketoClient) -> None:
     for values in (MANY, MANY[:2]):
         assert len(await client.custom_objects("visit", "dynamicsId", values, ["dynamicsId"])) == len(values)
     await client.delete_custom_objects("visit", "dynamicsId", MANY[:2])
+    await an_import(client.imports("visit"), b"dynamicsId,odd\r\nk1,1\r\n,2\r\n")
 
 
-async def over(client: MarketoClient, batch: int) -> None:
+async def an_import(imports: Imports, content: bytes) -> None:
+    """A file of which one row is imported with a warning, and one fails."""
+    batch = await imports.start(content)
     for _ in range(1_000):
-        if (await client.import_status(batch)).is_over:
-            return
+        if (status := await imports.status(batch)).is_over:
+            break
         await asyncio.sleep(0.01)
-    raise AssertionError("the import does not end")
+    assert (status.status, status.processed, status.failed, status.warnings) == ("Complete", 1, 1, 1)
+    assert len(await imports.failures(batch)) == len(await imports.warnings(batch)) == 1
 
 
 async def test_every_call_is_made_and_every_request_is_in_the_files(

@@ -21,6 +21,7 @@ from crmsync.dynamics.auth import ClientSecret
 from crmsync.dynamics.client import DynamicsClient
 from crmsync.dynamics.pacing import Sleep
 from crmsync.dynamics.setup_import import Tell
+from crmsync.engine.names import FILTERABLE, check_names, filterable_names
 from crmsync.engine.prepare import solution, user
 from crmsync.engine.prepare.report import Choices, StepName, StepReport
 from crmsync.engine.prepare.stage import Found, Stage, Step
@@ -56,6 +57,7 @@ async def prepare(
     Can be repeated: what is there is kept. ``tell`` hears what takes long; ``transport`` and ``sleep`` are seams for
     tests. Raises the error that names what stands against it; what was done before it stays.
     """
+    check_names(choices.sync_filter, filterable_names(tenant), tenant=tenant.tenant, which=FILTERABLE)
     connection = tenant.dynamics.model_copy(update={"client_id": admin_client_id})
     client = DynamicsClient(
         connection,

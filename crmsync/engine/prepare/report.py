@@ -10,17 +10,17 @@ from pydantic import BaseModel, ConfigDict, Field
 StepName = Literal[
     "solution", "role", "sync-filter", "change-tracking", "sync-user", "role-assignment", "marketo-config", "publish"
 ]
-Filterable = Literal["lead", "contact", "account"]
 StepStatus = Literal["nothing to do", "would change", "changed", "undone", "cannot be undone"]
 
 
 class Choices(BaseModel):
-    """What an operator chooses: Marketo's solution file, where ``new_synctomkto`` is wanted, the business unit."""
+    """What an operator chooses: Marketo's solution file, where ``new_synctomkto`` is wanted (entities by logical name),
+    the business unit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     solution_file: Path | None = None
-    sync_filter: tuple[Filterable, ...] = ()
+    sync_filter: tuple[str, ...] = ()
     business_unit: str | None = None
 
 

@@ -17,10 +17,11 @@ from crmsync.dynamics.setup_import import SolutionFile
 from crmsync.dynamics.setup_roles import Role
 from crmsync.dynamics.setup_solutions import IN_OURS, OURS, Part, Solution
 from crmsync.engine.custom.making import with_middles
+from crmsync.engine.names import filterable_names
 from crmsync.engine.prepare.stage import Change, Found, Stage, Step
 from crmsync.errors import EntityMissing, PermissionMissing, SolutionRefused
 from crmsync.fields.custom_links import link_of
-from crmsync.tenants import ENTITIES, OPTIONAL
+from crmsync.tenants import OPTIONAL
 
 SHOWN_WARNINGS = 5
 NOT_NEWER = "0x80048541"
@@ -212,7 +213,7 @@ def _make_column(stage: Stage, entity: str) -> Change:
 
 async def undo_filter(stage: Stage) -> Found:
     """Delete the columns that are in our own solution, and those on entities named for it."""
-    columns = {entity: await setup_tables.filter_column(stage.channel, entity) for entity in ENTITIES}
+    columns = {entity: await _filter_column(stage, entity) for entity in filterable_names(stage.tenant)}
     there = {entity: column for entity, column in columns.items() if column}
     ours = [
         entity
@@ -227,6 +228,13 @@ async def undo_filter(stage: Stage) -> Found:
         return Change(f"Delete {entity}.{setup_tables.FILTER_COLUMN} with its values", delete)
 
     return Found(f"On {', '.join(there) or 'no entity'}", tuple(change(entity) for entity in ours))
+
+
+async def _filter_column(stage: Stage, entity: str) -> str | None:
+    try:
+        return await setup_tables.filter_column(stage.channel, entity)
+    except EntityMissing:
+        return None
 
 
 async def look_at_tracking(stage: Stage) -> Found:
