@@ -25,13 +25,13 @@ from tasks.tenant import TenantName
 
 @flow(name="sync", flow_run_name="sync {tenant}")
 async def sync(tenant: TenantName, options: SyncOptions = SyncOptions()) -> SyncReport:  # noqa: B008
-    """Bring what changed in Dynamics to Marketo. Scheduled; never two at once for a tenant.
+    """Bring what changed on either side to the other. Scheduled; never two at once for a tenant.
 
     A scheduled cycle ends at once when the last one is too young, or the tenant is disabled or stopped. A first sync
     that was cut short goes on. A column that vanished is parked, told of, and the cycle goes on without it.
 
     Args:
-        tenant: The tenant's key: its file is called so.
+        tenant: The tenant: the name of its file without .yaml.
         options: Choices for this run.
     """
     try:

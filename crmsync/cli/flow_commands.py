@@ -62,7 +62,7 @@ async def sync(
     tenants: TenantsFolder = DEFAULT_TENANTS,
     verbose: Verbose = False,
 ) -> int:
-    """Run one cycle: bring what changed in Dynamics to Marketo.
+    """Run one cycle: bring what changed on either side to the other.
 
     Deployments do this every five minutes; this is for "now". Exit status 1 when another run is at work.
 
