@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from yaml import Node
 
 from crmsync.errors import TenantFileWrong
 from crmsync.secrets import SecretSource
+from crmsync.tenantyaml import line_of, read
 
 TENANT_PATTERN = r"^[a-z0-9-]{1,40}$"
 EntityName = Literal["systemuser", "account", "contact", "lead", "opportunity", "connection"]
@@ -280,33 +281,15 @@ def load_tenant(name: str, folder: Path) -> Tenant:
         )
     path = folder / f"{name}.yaml"
     if not path.is_file():
-        there = ", ".join(tenant_names(folder)) or "none"
-        raise TenantFileWrong(
-            f"There is no tenant file {path}",
-            tenant=name,
-            remedy=f"Create it (README, 'Connect a real tenant'), or name one of the tenants in {folder}: {there}.",
-        )
-    text = path.read_text(encoding="utf-8")
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise TenantFileWrong(
-            f"{path}:{mark.line + 1 if mark else 1}: this is not YAML: {getattr(error, 'problem', error)}",
-            tenant=name,
-            remedy="Mend the line; indentation and colons are the usual causes.",
-        ) from None
-    if not isinstance(data, dict):
-        raise TenantFileWrong(
-            f"{path}:1: expected a mapping", tenant=name, remedy="See README, 'Connect a real tenant'."
-        )
+        raise _missing(path, name)
+    data, node = read(path, name)
     try:
         tenant = Tenant.model_validate({"tenant": name} | data | {"folder": folder})
     except ValidationError as error:
-        raise _wrong(path, name, text, error) from None
+        raise _wrong(path, name, node, error) from None
     if tenant.tenant != name:
         raise TenantFileWrong(
-            f"{path}:{_line(text, ('tenant',))}: the file's name says '{name}', its text '{tenant.tenant}'",
+            f"{path}:{line_of(node, ('tenant',))}: the file's name says '{name}', its text '{tenant.tenant}'",
             tenant=name,
             remedy="Name the file after the tenant, or leave 'tenant:' out.",
         )
@@ -318,13 +301,33 @@ def tenant_names(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.yaml") if re.match(TENANT_PATTERN, path.stem))
 
 
-def _wrong(path: Path, name: str, text: str, error: ValidationError) -> TenantFileWrong:
+def _missing(path: Path, name: str) -> TenantFileWrong:
+    names = ", ".join(tenant_names(path.parent))
+    other = f"name one of the tenants in {path.parent}: {names}" if names else "give another folder: --tenants FOLDER"
+    return TenantFileWrong(
+        f"There is no tenant file {path}" if path.parent.is_dir() else f"There is no folder {path.parent}",
+        tenant=name,
+        remedy=f"Create it (README, 'Connect a real tenant'), or {other}.",
+    )
+
+
+PLAIN = {
+    "extra_forbidden": "there is no such setting",
+    "missing": "this is missing",
+    "tuple_type": "this should be a list",
+    "bool_parsing": "this should be true or false",
+    "int_parsing": "this should be a number",
+}
+"""Pydantic's kinds of problems whose own words speak of Python."""
+
+
+def _wrong(path: Path, name: str, node: Node, error: ValidationError) -> TenantFileWrong:
     lines, remedies = [], []
     for problem in error.errors(include_url=False, include_input=False):
         where = tuple(problem["loc"])
         label = ".".join(str(part) for part in where) or "file"
-        message = problem["msg"].removeprefix("Value error, ")
-        lines.append(f"{path}:{_line(text, where)}: {label}: {message}")
+        message = PLAIN.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
+        lines.append(f"{path}:{line_of(node, where)}: {label}: {message}")
         if problem["type"] == "extra_forbidden":
             remedies.append(f"remove '{label}' or correct its spelling")
         elif problem["type"] == "missing":
@@ -336,20 +339,3 @@ def _wrong(path: Path, name: str, text: str, error: ValidationError) -> TenantFi
         tenant=name,
         remedy=f"In {path}: {'; '.join(dict.fromkeys(remedies))}. README, 'Connect a real tenant', shows a whole file.",
     )
-
-
-def _line(text: str, where: tuple[Any, ...]) -> int:
-    """The line (from 1) of the deepest part of ``where`` that the file has."""
-    node, line = yaml.compose(text, Loader=yaml.SafeLoader), 1
-    for part in where:
-        if isinstance(node, yaml.MappingNode):
-            found = next(((key, value) for key, value in node.value if key.value == str(part)), None)
-            if found is None:
-                break
-            line, node = found[0].start_mark.line + 1, found[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-        else:
-            break
-    return line

@@ -23,7 +23,7 @@ async def compare(tenant: TenantName, options: CompareOptions = CompareOptions()
     """Read everything from both sides and tell what differs. The run fails when the sides are out of step at its end.
 
     Args:
-        tenant: The tenant's key: its file is called so.
+        tenant: The tenant: the name of its file without .yaml.
         options: Choices for this run.
     """
     found = await tasks.compare_sides(tenant, options.repair, options.entities)

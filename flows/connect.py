@@ -23,7 +23,7 @@ async def connect(tenant: TenantName, options: ConnectOptions = ConnectOptions()
     Runs again safely: what is saved, selected or synced already is kept.
 
     Args:
-        tenant: The tenant's key: its file is called so.
+        tenant: The tenant: the name of its file without .yaml.
         options: Choices for this run.
     """
     async with failure_told(tenant, "connect", notify=options.notify):

@@ -14,7 +14,7 @@ from prefect.states import Completed, Failed
 
 import tasks
 from flows.options import FleetOptions
-from flows.outcome import failure_told, newly_parked, stops_the_tenant
+from flows.outcome import failure_told, is_news, stops_the_tenant
 from tasks.fleet import Fleet, FleetReport
 from tasks.mail import Told
 
@@ -46,7 +46,7 @@ async def one_cycle(fleet: Fleet, tenant: str) -> None:
         async with failure_told(tenant, "sync", when=stops_the_tenant):
             report = await fleet.cycle(tenant)
         fleet.done(tenant, report)
-        if newly_parked(report):
+        if is_news(report):
             await tasks.notify(tenant, Told(flow="sync", report=report))
     except Exception as error:
         await fleet.failed(tenant, error)

@@ -39,9 +39,11 @@ def skipped_because(tenant: str, reason: CrmsyncError) -> SyncReport:
     return SyncReport(tenant=tenant, kind="cycle", started_at=now, ended_at=now, skipped=reason.message)
 
 
-def newly_parked(report: SyncReport) -> bool:
-    """Whether this run parked a field; the report names those of earlier runs too."""
-    return any(field.since >= report.started_at for field in report.parked)
+def is_news(report: SyncReport) -> bool:
+    """Whether people are told of a scheduled run: it parked a field (the report names those of earlier runs too), or
+    ended a first sync that was cut short."""
+    taken_up = report.kind == "first sync" and report.skipped is None
+    return taken_up or any(field.since >= report.started_at for field in report.parked)
 
 
 def stops_the_tenant(error: Exception) -> bool:

@@ -23,7 +23,7 @@ async def prepare(tenant: TenantName, options: PrepareOptions) -> list[StepRepor
     Runs again safely: what is there is kept. The administrator's secret is used once and stays in its block.
 
     Args:
-        tenant: The tenant's key: its file is called so.
+        tenant: The tenant: the name of its file without .yaml.
         options: Whose rights are used, and what is wanted.
     """
     reports = await tasks.prepare_dynamics(

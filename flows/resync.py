@@ -23,7 +23,7 @@ async def resync(tenant: TenantName, options: ResyncOptions = ResyncOptions()) -
     the sync stays disabled; run it again, and it goes on where it was.
 
     Args:
-        tenant: The tenant's key: its file is called so.
+        tenant: The tenant: the name of its file without .yaml.
         options: Choices for this run.
     """
     async with failure_told(tenant, "resync", notify=options.notify):

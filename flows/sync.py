@@ -14,8 +14,8 @@ from flows.outcome import (
     CANNOT_BEGIN,
     completed,
     failure_told,
+    is_news,
     is_scheduled,
-    newly_parked,
     skipped_because,
     stops_the_tenant,
 )
@@ -25,13 +25,13 @@ from tasks.tenant import TenantName
 
 @flow(name="sync", flow_run_name="sync {tenant}")
 async def sync(tenant: TenantName, options: SyncOptions = SyncOptions()) -> SyncReport:  # noqa: B008
-    """Bring what changed in Dynamics to Marketo. Scheduled; never two at once for a tenant.
+    """Bring what changed on either side to the other. Scheduled; never two at once for a tenant.
 
-    A scheduled cycle ends at once when the last one is too young, or the tenant is disabled or stopped. A column that
-    vanished is parked, told of, and the cycle goes on without it.
+    A scheduled cycle ends at once when the last one is too young, or the tenant is disabled or stopped. A first sync
+    that was cut short goes on. A column that vanished is parked, told of, and the cycle goes on without it.
 
     Args:
-        tenant: The tenant's key: its file is called so.
+        tenant: The tenant: the name of its file without .yaml.
         options: Choices for this run.
     """
     try:
@@ -41,6 +41,6 @@ async def sync(tenant: TenantName, options: SyncOptions = SyncOptions()) -> Sync
             report = await tasks.run_cycle(tenant, force=not is_scheduled())
     except CANNOT_BEGIN as reason:
         return completed(skipped_because(tenant, reason))
-    if newly_parked(report):
+    if is_news(report):
         await tasks.notify(tenant, Told(flow="sync", report=report))
     return completed(report)

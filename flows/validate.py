@@ -21,7 +21,7 @@ async def validate(tenant: TenantName) -> list[CheckLine]:
     """Look at everything a sync needs, on both sides; changes nothing. The run fails when a line is red.
 
     Args:
-        tenant: The tenant's key: its file is called so.
+        tenant: The tenant: the name of its file without .yaml.
     """
     lines = await tasks.run_checks(tenant)
     red = [line for line in lines if line.status == "red"]

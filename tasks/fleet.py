@@ -27,7 +27,7 @@ from crmsync.engine.look import Look, look
 from crmsync.engine.pool import SessionPool, session_pool
 from crmsync.engine.report import SyncReport
 from crmsync.engine.session import Session, utc_now
-from crmsync.engine.sync import carry_what_changed, not_now, skipped, stopping
+from crmsync.engine.sync import carry_what_changed, first_sync, is_cut_short, not_now, skipped, stopping
 from crmsync.errors import CredentialsRefused, CrmsyncError, TenantBusy, TenantFileWrong, TransportFailed
 from crmsync.state.store import Store, open_store
 from crmsync.tenants import Tenant, load_tenant, tenant_names
@@ -95,7 +95,7 @@ class Fleet:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._not_before: dict[str, datetime] = {}
         self._shown_at = utc_now()
-        self.found: dict[str, tuple[Session, Look]] = {}
+        self.found: dict[str, tuple[Session, Look | None]] = {}
 
     async def due(self, lasting: timedelta) -> AsyncIterator[str]:
         """The tenants, each whenever it is due, until the time is over; with none to spend, those due now."""
@@ -137,9 +137,13 @@ class Fleet:
                 finally:
                     del self.found[tenant]
 
-    async def _look(self, session: Session, stack: AsyncExitStack) -> Look | SyncReport:
+    async def _look(self, session: Session, stack: AsyncExitStack) -> Look | SyncReport | None:
+        """What a look found, or the report when that was all; None for a first sync that was cut short."""
         try:
             async with asyncio.timeout(min(LOOK_SECONDS, self._limit.total_seconds())):
+                if await is_cut_short(session):
+                    await stack.enter_async_context(session.lease())
+                    return None
                 if (why := await not_now(session, force=False)) is not None:
                     return skipped(session, "cycle", why)
                 await stack.enter_async_context(session.lease())
@@ -249,8 +253,8 @@ async def open_fleet(shard: int, shards: int, *, parallel: int, limit: timedelta
 
 @step(minutes=60)
 async def sync_tenant(tenant: TenantName) -> SyncReport:
-    """The rest of a cycle whose look has found something."""
+    """The rest of a cycle whose look has found something, or of a first sync that was cut short."""
     session, found = _fleet.get().found[tenant]
-    report = await carry_what_changed(session, found)
+    report = await (first_sync(session) if found is None else carry_what_changed(session, found))
     say(f"{tenant}: {summary(report)}")
     return report

@@ -2,6 +2,10 @@
 
 Composing is pure; sending is one blocking call that ``notify`` makes in a thread.
 
+It is sent by the standard library. Apprise, which Prefect's notification blocks use, and ``prefect-email`` use that
+library too, but both trust the system's certificate authorities only, so a tenant's ``ca_file`` would not count; and
+Apprise answers every refusal with "False", so that nobody could be told what to do.
+
 RFC 5322 (message format), RFC 3834 section 5 (Auto-Submitted), RFC 5321 section 4.2.1 (reply codes: 4yz passes by
 itself, 5yz does not).
 """

@@ -30,7 +30,7 @@ async def enable_sync(tenant: TenantName) -> Enabled:
     async with session_of(tenant) as session:
         enabled = await setup.enable_sync(session)
     rows = [(entity, count) for entity, count in enabled.entities.items()]
-    await show(tenant, "enabled", section("First sync", table(("Entity", "Records (estimate)"), rows)))
+    await show(tenant, "enabled", section("Enabled", table(("Entity", "Records (estimate)"), rows)))
     total = sum(enabled.entities.values())
     say("The sync is enabled already" if enabled.already else f"Enabled the sync of about {total:,} records")
     return enabled
@@ -54,7 +54,7 @@ async def await_first_sync(tenant: TenantName) -> SyncReport:
 
 @step(minutes=4 * HOUR / MINUTE)
 async def run_cycle(tenant: TenantName, force: bool = False) -> SyncReport:
-    """One cycle: what changed in Dynamics since the last one."""
+    """One cycle: what changed on either side since the last one, or the rest of a first sync that was cut short."""
     async with writer_of(tenant) as session:
         report = await sync.cycle(session, force=force)
     return await _reported(report)
@@ -87,8 +87,8 @@ async def progress_shown() -> AsyncIterator[ProgressArtifacts]:
 
 
 async def _reported(report: SyncReport) -> SyncReport:
-    """The report as an artifact and a line; a cycle that had nothing to do leaves neither."""
-    if report.skipped is None:
+    """The report as a line, and as an artifact when there is something to show: most cycles find nothing."""
+    if report.skipped is None and report.has_something_to_show:
         rows = [(entity, *counts.model_dump().values()) for entity, counts in report.entities.items()]
         head = ("Entity", "Read", "Filtered", "Unchanged", "Created", "Updated", "Deleted", "Failed")
         text = section(f"{report.kind.capitalize()} in {duration(report.seconds)}", table(head, rows))

@@ -51,6 +51,10 @@ def test_the_organization_service_url_is_understood(tmp_path: Path) -> None:
         (("{env: CONTOSO_DYNAMICS_SECRET}", "{env: A, file: b}"), 5, "exactly one place", "correct"),
         (("ops@contoso.example", "nobody"), 11, "notifications.to.0", "correct"),
         (("marketo:", "marketo: ["), 8, "not YAML", "Mend the line"),
+        (("notifications:", "custom_entities: lead\nnotifications:"), 10, "should be a list", "correct"),
+        (("marketo:", "dynamics:"), 6, "'dynamics' is given twice", "Keep one"),
+        (("  base_url", "  client_id: 1\n  base_url"), 9, "'client_id' is given twice", "Keep one"),
+        ((CONTOSO, "- contoso"), 1, "expected settings", "shows a whole file"),
     ],
 )
 def test_a_wrong_file_names_file_line_and_remedy(
@@ -65,6 +69,31 @@ def test_a_wrong_file_names_file_line_and_remedy(
     assert says in wrong.value.message
     assert remedy in wrong.value.remedy
     assert "hunter2" not in str(wrong.value), "what was typed there may be the secret itself"
+
+
+def test_a_file_that_is_not_utf_8_names_the_line(tmp_path: Path) -> None:
+    (tmp_path / "contoso.yaml").write_bytes(CONTOSO.encode() + b"# caf\xe9\n")
+
+    with pytest.raises(TenantFileWrong, match=r"contoso.yaml:12: this is not UTF-8 text"):
+        load_tenant("contoso", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "says", "remedy"),
+    [
+        ("contso", ".", "no tenant file", "one of the tenants in"),
+        ("contoso", "tenant", "no folder", "--tenants FOLDER"),
+    ],
+)
+def test_a_missing_file_is_told_from_a_missing_folder(
+    tmp_path: Path, name: str, folder: str, says: str, remedy: str
+) -> None:
+    write(tmp_path, CONTOSO)
+
+    with pytest.raises(TenantFileWrong, match=says) as wrong:
+        load_tenant(name, tmp_path / folder)
+
+    assert remedy in wrong.value.remedy
 
 
 CUSTOM = """\

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ from rich.markup import escape
 
 from crmsync.cli.demo_stage import TENANT, Box
 from crmsync.cli.running import heard
-from crmsync.engine.status import status
+from crmsync.engine.status import errors, status
 from crmsync.errors import RequestRefused
 from crmsync.state.store import open_store
 
@@ -33,7 +34,7 @@ class Acts:
 
         done = await register(self._box.tenants)
         self._line(f"Registered {', '.join(sorted(done.written))}")
-        return "deployments registered: connect, sync (every 5 minutes), resync, validate"
+        return "deployments registered: connect, sync (every 5 minutes), resync, compare, validate, prepare"
 
     async def connect(self) -> str:
         """The three steps, and the first sync to its end."""
@@ -42,6 +43,7 @@ class Acts:
         report = await heard(self._console, lambda: connect(TENANT))
         self._expect(report.total.created > 0, "the first sync brought records to Marketo")
         self._mail("first sync done")
+        await self._why_not_synced()
         total = report.total
         return f"{total.created:,} records in Marketo, {total.filtered:,} kept out, {total.failed:,} sync errors told"
 
@@ -58,10 +60,10 @@ class Acts:
             new = await dynamics.create("leads", NEW_LEAD)
             await heard(self._console, lambda: sync(TENANT))
             people = await marketo.people("dynamicsId", [key, new], ["dynamicsId", "title"])
-        titles = {one["dynamicsId"]: one["title"] or "none" for one in people}
+        titles = {one["dynamicsId"]: one["title"] for one in people}
         self._expect(titles.get(key) == NEW_TITLE and new in titles, "the change arrived in Marketo")
-        was = person["title"] or "none"
-        self._line(f"In Marketo {name}'s title was '{was}' and is '{titles[key]}'; Ada Lovelace is there")
+        was = f"'{person['title']}'" if person["title"] else "empty"
+        self._line(f"In Marketo {name}'s title was {was} and is '{titles[key]}'; Ada Lovelace is there")
         return "a changed and a new lead were in Marketo after one cycle"
 
     async def change_in_marketo(self) -> str:
@@ -133,6 +135,13 @@ class Acts:
             ("Resync", self.resync),
             ("One more cycle", self.quiet_cycle),
         ]
+
+    async def _why_not_synced(self) -> None:
+        """The sandbox's data have e-mail addresses that Marketo refuses, as every real organization has."""
+        async with open_store() as store:
+            found = await errors(store, TENANT)
+        for reason, number in Counter(one["reason"] for one in found).items():
+            self._line(f"Told by 'crmsync errors', each with its remedy: {number} × {reason}")
 
     async def _status(self) -> dict[str, Any]:
         async with open_store() as store:

@@ -65,7 +65,7 @@ async def sync(
     tenants: TenantsFolder = DEFAULT_TENANTS,
     verbose: Verbose = False,
 ) -> int:
-    """Run one cycle: bring what changed in Dynamics to Marketo.
+    """Run one cycle: bring what changed on either side to the other.
 
     Deployments do this every five minutes; this is for "now". Exit status 1 when another run is at work.
 
@@ -76,13 +76,13 @@ async def sync(
         crmsync sync contoso --record lead:6f0b1c2d-0000-4000-8000-000000000001
     """
     console = terminal()
-    record = _valid(record, load_tenant(tenant, tenants))
+    _check(record, load_tenant(tenant, tenants))
     prepare(console, tenants=tenants, verbose=verbose)
     from flows.options import SyncOptions
     from flows.sync import sync as flow
 
     options = SyncOptions(record=record)
-    console.print(f"[bold]Syncing {record or tenant}[/]", markup=record is None)
+    console.print(f"Syncing {record or tenant}", style="bold", markup=False)
     report = await heard(console, lambda: flow(tenant, options))
     if report.skipped is None:
         return 1 if record is not None and report.total.failed else 0
@@ -90,13 +90,12 @@ async def sync(
     return 1
 
 
-def _valid(record: str | None, tenant: Tenant) -> str | None:
-    """The record, checked before anything is started for it."""
+def _check(record: str | None, tenant: Tenant) -> None:
+    """Refuse what names no record, before a server is started for it."""
     if record is not None:
         from crmsync.engine.record import parsed
 
         parsed(record, tenant)
-    return record
 
 
 async def resync(

@@ -1,4 +1,7 @@
-"""The command line. Exit status 0 only when all is well; errors are shown with their remedy, without a traceback."""
+"""The command line. Exit status 0 only when all is well; errors are shown with their remedy, without a traceback.
+
+Who asked for JSON gets an error as JSON too: an object with ``error``, ``message`` and ``remedy``.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from crmsync.cli.demo import demo
 from crmsync.cli.flow_commands import connect, resync, sync
 from crmsync.cli.operating import deploy, serve
 from crmsync.cli.prepare import prepare
-from crmsync.cli.reading import collisions, errors, status, validate
+from crmsync.cli.reading import collisions, errors, print_json, status, validate
 from crmsync.cli.sandbox import sandbox
 from crmsync.cli.story import show_error, terminal
 from crmsync.errors import CrmsyncError, OperatorMustAct
@@ -65,10 +68,14 @@ else:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and leave with its exit status; what it started is ended also when it is terminated."""
     signal.signal(signal.SIGTERM, _terminated)
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        sys.exit(app(arguments, result_action="return_int_as_exit_code_else_zero"))
+        sys.exit(app(given, result_action="return_int_as_exit_code_else_zero"))
     except CrmsyncError as error:
-        show_error(terminal(stderr=True), error)
+        if "--json" in given:
+            print_json(error.details())
+        else:
+            show_error(terminal(stderr=True), error)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

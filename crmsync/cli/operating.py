@@ -15,6 +15,7 @@ from crmsync.cli.options import DEFAULT_TENANTS, TenantsFolder
 from crmsync.cli.running import prepare
 from crmsync.cli.story import terminal
 from crmsync.errors import OperatorMustAct
+from crmsync.tenants import load_tenant, tenant_names
 
 UI_PORT = 4200
 
@@ -44,7 +45,7 @@ async def deploy(
         crmsync deploy --fleet 0
     """
     console = terminal()
-    _must_exist(tenants)
+    _check(tenants)
     prepare(console, tenants=tenants)
     await _deploy(console, tenants, fleet)
     return 0
@@ -64,7 +65,7 @@ async def serve(
         crmsync serve
     """
     console = terminal()
-    _must_exist(tenants)
+    _check(tenants)
     prepare(console, tenants=tenants, verbose=verbose, port=port)
     await _deploy(console, tenants)
     ui = os.environ["PREFECT_API_URL"].removesuffix("/api")
@@ -73,11 +74,14 @@ async def serve(
     return 0
 
 
-def _must_exist(tenants: Path) -> None:
+def _check(tenants: Path) -> None:
+    """Refuse a folder or a file that is wrong, before a server is started for it."""
     if not tenants.is_dir():
         raise OperatorMustAct(
             f"There is no folder {tenants}", remedy="Name the folder with the tenant files: --tenants FOLDER."
         )
+    for name in tenant_names(tenants):
+        load_tenant(name, tenants)
 
 
 async def _deploy(console: Console, tenants: Path, fleet: int | None = None) -> None:

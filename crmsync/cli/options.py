@@ -14,4 +14,4 @@ TenantsFolder = Annotated[
     Path, Parameter(name="--tenants", env_var="CRMSYNC_TENANTS", help="Folder with the tenant files.")
 ]
 Verbose = Annotated[bool, Parameter(negative="", help="Show Prefect's own log lines too.")]
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, for programs.")]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, for programs; an error too.")]

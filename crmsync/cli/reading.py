@@ -99,9 +99,7 @@ async def errors(tenant: TenantArgument, /, *, json: Json = False, tenants: Tena
     """
     from crmsync.engine.status import errors as read
 
-    found = await _rows(
-        tenant, tenants, read, json=json, none=f"Every record of {tenant} that should be in Marketo is there."
-    )
+    found = await _rows(tenant, tenants, read, json=json, none=f"No record of {tenant} waits for a correction.")
     console = terminal()
     for one in found:
         console.print(f"[bold]{one['entity']} {one['record_id']}[/], {one['direction']} ({escape(one['code'])})")
@@ -110,7 +108,7 @@ async def errors(tenant: TenantArgument, /, *, json: Json = False, tenants: Tena
         if one["next_attempt"]:
             console.print(f"    next attempt: {one['next_attempt']}")
     if found:
-        console.print(f"{len(found)} records are not in step", style="red")
+        console.print(f"{len(found):,} {'record is' if len(found) == 1 else 'records are'} not in step", style="red")
     return 0
 
 
@@ -145,17 +143,21 @@ async def _rows(
     tenant: str, tenants: Path, read: Callable[[Store, str], Awaitable[list[Row]]], *, json: bool, none: str
 ) -> list[Row]:
     """What is to be shown of a tenant. As JSON it goes out at once, and so does ``none`` when there is nothing."""
+    from crmsync.state.lifecycle import TenantState
     from crmsync.state.store import open_store
     from crmsync.tenants import load_tenant
 
     async with open_store() as store:
         if tenant not in await store.tenants.names():
             load_tenant(tenant, tenants)
+        state = (await store.tenants.get(tenant)).state
         found = await read(store, tenant)
     if json:
         print_json(found)
         return []
-    if not found:
+    if state == TenantState.NEW:
+        terminal().print(f"{tenant} was never connected: {_next_step(tenant)}")
+    elif not found:
         terminal().print(none, style="green")
     return found
 
@@ -177,11 +179,17 @@ def _show_red(console: Console, line: CheckLine) -> None:
 
 def _show_status(console: Console, one: dict[str, Any]) -> None:
     console.print(f"[bold]{one['tenant']}[/]: {one['state']}")
+    if one["state"] == "new":
+        console.print(f"  never connected: {_next_step(one['tenant'])}", markup=False)
+        return
     for name in ("reason", "organization_name", "organization_id", "subscription"):
         if one[name]:
             console.print(f"  {name.replace('_', ' ')}: {one[name]}", markup=False)
-    if (run := one["last_run"]) is not None:
-        console.print(f"  last run: {run['kind']}, {run['outcome']}, began {run['started_at']}", markup=False)
+    last_run = [] if one["last_run"] == one["last_cycle"] else [one["last_run"]]
+    for run in [one["last_cycle"], *last_run]:
+        if run is not None:
+            title = "last cycle" if run["kind"] == "cycle" else f"last run: {run['kind']}"
+            console.print(f"  {title}: {run['outcome']}, began {run['started_at']}", markup=False)
     for entity, why in one["left_out"].items():
         console.print(f"  not synced: {entity}: {why}", style="yellow", markup=False)
     for kind in ("parked_fields", "reviewed_fields"):
@@ -200,6 +208,10 @@ def _show_status(console: Console, one: dict[str, Any]) -> None:
         for entity, counts in back.items():
             table.add_row(entity, *[_figure(counts[column]) for column in columns])
         console.print(table, soft_wrap=False)
+
+
+def _next_step(tenant: str) -> str:
+    return f"crmsync validate {tenant}, then crmsync connect {tenant}"
 
 
 def _figure(value: Any) -> str:

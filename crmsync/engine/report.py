@@ -103,6 +103,11 @@ class SyncReport(BaseModel):
         return (self.ended_at - self.started_at).total_seconds()
 
     @property
+    def has_something_to_show(self) -> bool:
+        """Whether it tells more than that nothing changed, as most cycles do."""
+        return self.kind != "cycle" or self.total.read > 0 or self.total_to_dynamics.read > 0
+
+    @property
     def total(self) -> Counts:
         return sum(self.entities.values(), Counts())
 

@@ -85,11 +85,21 @@ async def cycle(session: Session, progress: ProgressListener | None = None, *, f
     stopped and when the next one is not due: the interval counts from the end of the last one. A schedule knows
     nothing of that end, so a run that comes in the second half of the interval is in time. Raises ``StateMismatch``
     when the tenant was never connected, ``TenantBusy`` when another run is at it.
+
+    A first sync that was cut short (the day's quota was used up, its machine died) is taken up by a scheduled cycle.
     """
+    if not force and await is_cut_short(session):
+        return await first_sync(session, progress)
     if (why := await not_now(session, force=force)) is not None:
         return skipped(session, "cycle", why)
     async with session.lease(), stopping(session):
         return await carry_what_changed(session, await look(session), progress)
+
+
+async def is_cut_short(session: Session) -> bool:
+    """Whether the first sync has begun and is not done. Whoever is at it holds the tenant's lease."""
+    row = await session.store.tenants.get(session.name)
+    return row.state == TenantState.FIRST_SYNC and await session.store.runs.last(session.name, "first sync") is not None
 
 
 async def not_now(session: Session, *, force: bool) -> str | None:

@@ -71,7 +71,10 @@ async def a_collision() -> None:
 
 def test_status_of_a_tenant_that_was_never_connected(tenants: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("status", "contoso") == 0
-    assert "contoso: new" in capsys.readouterr().out
+
+    shown = capsys.readouterr().out
+    assert "contoso: new" in shown
+    assert "crmsync connect contoso" in shown, "what to do next is told instead of a table of zeros"
 
 
 def test_status_as_json_has_the_members_that_programs_rely_on(
@@ -131,9 +134,38 @@ def test_an_unknown_entity_is_told_with_those_that_the_tenant_has(
     assert "new_eventregistration" in told
 
 
+@pytest.mark.parametrize("command", ["status", "errors", "collisions", "prepare", "validate", "compare"])
+def test_who_asks_for_json_gets_an_error_as_json(
+    command: str, tenants: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(command, "nobody", "--json") == 1
+
+    told = capsys.readouterr()
+    assert {"error", "message", "remedy", "tenant"} <= set(json.loads(told.out))
+    assert told.err == ""
+
+
 def test_errors_of_a_tenant_that_has_none(tenants: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("errors", "contoso", "--json") == 0
     assert json.loads(capsys.readouterr().out) == []
+
+
+def test_errors_of_a_tenant_that_was_never_connected_do_not_say_that_all_is_well(
+    tenants: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("errors", "contoso") == 0
+    assert "contoso was never connected" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("record", ["lead:xyz", "nothing:11111111-2222-3333-4444-555555555555", "lead"])
+def test_what_names_no_record_is_refused_before_a_server_is_started(
+    record: str, tenants: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("sync", "contoso", "--record", record) == 1
+
+    told = capsys.readouterr()
+    assert f"'{record}' names no record" in told.err
+    assert told.out == ""
 
 
 def test_collisions_of_a_tenant_that_has_none(tenants: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -187,3 +219,16 @@ def test_deploying_a_folder_that_is_not_there_changes_nothing(
 ) -> None:
     assert run("deploy", "--tenants", str(tenants / "elsewhere")) == 1
     assert "There is no folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["deploy", "serve"])
+def test_a_wrong_tenant_file_is_refused_before_a_server_is_started(
+    command: str, tenants: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tenants / "fabrikam.yaml").write_text("dynamics: [", encoding="utf-8")
+
+    assert run(command) == 1
+
+    told = capsys.readouterr()
+    assert "fabrikam.yaml:1: this is not YAML" in told.err
+    assert told.out == ""

@@ -11,8 +11,10 @@ import pytest
 
 from crmsync.engine.session import utc_now
 from crmsync.engine.sync import cycle, first_sync
+from crmsync.errors import QuotaExhausted
 from crmsync.sandbox.options import Counts
 from crmsync.sandbox.server import SandboxThread
+from crmsync.state.lifecycle import TenantState
 from tests.world import World, small_sandbox
 
 FIRST_SYNC = """
@@ -111,6 +113,27 @@ async def test_a_lost_answer_is_settled_before_its_records_go_again(contoso: Wor
 
     assert await duplicates_and_missing(contoso) == (set(), set())
     assert (hurried.ahead > timedelta()) is (not executed), "only a call that may still be executed is waited for"
+
+
+async def test_a_first_sync_that_used_up_the_day_is_taken_up_by_the_schedule(contoso: World) -> None:
+    await contoso.prepare()
+    async with contoso.session() as session:
+        assert (await cycle(session)).skipped is not None, "whoever connects is about to begin it"
+    await contoso.post(
+        "faults",
+        {"service": "marketo", "method": "POST", "path": "/rest/v1/leads.json", "times": 1, "kind": "marketo",
+         "code": "607"},
+    )  # fmt: skip
+    async with contoso.session() as session:
+        with pytest.raises(QuotaExhausted):
+            await first_sync(session)
+
+    async with contoso.session() as session:
+        report = await cycle(session)
+        assert (await session.store.tenants.get(session.name)).state == TenantState.SYNCING
+
+    assert (report.kind, report.skipped) == ("first sync", None)
+    assert await duplicates_and_missing(contoso) == (set(), set())
 
 
 async def test_passing_trouble_on_both_sides_is_waited_out(contoso: World) -> None:

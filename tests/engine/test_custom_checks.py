@@ -11,7 +11,7 @@ from crmsync.dynamics import setup_tables
 from crmsync.marketo.calls import CUSTOM_OBJECT_PERMISSIONS
 from crmsync.sandbox.core import PERMISSIONS
 from crmsync.sandbox.server import SandboxThread
-from tests.engine.test_custom_entities import ORDER_LINE, REGISTRATION, name_custom_entities
+from tests.engine.custom_objects import ORDER_LINE, REGISTRATION, name_custom_entities
 from tests.engine.unprepared import checked, prepared, red, take_privilege, unprepared_sandbox, user_id
 from tests.world import World
 

@@ -12,10 +12,8 @@ from crmsync.engine.report import SyncReport
 from crmsync.engine.sync import cycle
 from crmsync.errors import CrmsyncError
 from crmsync.sandbox.options import Counts
-from crmsync.sandbox.server import SandboxThread
 from tests.engine.both_sides import cycle_as
-from tests.engine.test_crash import Hurried
-from tests.engine.test_custom_entities import (
+from tests.engine.custom_objects import (
     KEY,
     PERSON,
     REGISTRATION,
@@ -24,7 +22,8 @@ from tests.engine.test_custom_entities import (
     objects,
     select,
 )
-from tests.world import World, small_sandbox
+from tests.engine.test_crash import Hurried
+from tests.world import World, connected_world
 
 SYNC = f"/rest/v1/customobjects/{REGISTRATION}.json"
 IMPORT = f"/bulk/v1/customobjects/{REGISTRATION}/import.json"
@@ -34,14 +33,11 @@ MANY = Counts(leads=5, contacts=40, accounts=8, registrations=2_600, order_lines
 @pytest.fixture
 async def many(tmp_path: Path) -> AsyncIterator[World]:
     """A connected tenant with many event registrations, which its file names from now on."""
-    with SandboxThread(small_sandbox(tmp_path / "ready.json", counts=MANY)) as ready:
-        world = World(ready, f"sqlite:///{tmp_path}/state.db")
-        await world.connect()
+    async with connected_world(tmp_path, MANY) as world:
         await world.cycle()
         name_custom_entities(world, REGISTRATION)
         await world.reset_requests()
         yield world
-        await world.close()
 
 
 async def calls(world: World, path: str) -> int:

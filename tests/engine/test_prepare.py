@@ -21,7 +21,7 @@ from crmsync.errors import (
 )
 from crmsync.sandbox.server import SandboxThread
 from crmsync.tenants import ENTITIES
-from tests.engine.test_custom_entities import REGISTRATION, name_custom_entities
+from tests.engine.custom_objects import REGISTRATION, name_custom_entities
 from tests.engine.unprepared import checked, marketos_file, prepared, red, rows, unprepared_sandbox, user_id
 from tests.sandbox.solutions import solution_zip
 from tests.world import World

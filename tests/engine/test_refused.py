@@ -255,7 +255,7 @@ async def test_a_row_that_the_failures_file_does_not_name_is_no_imported_one(con
             transport=httpx.MockTransport(marketo),
         ) as session.marketo,
     ):
-        file = ImportFile(["dynamicsId", "lastName"])
+        file = ImportFile("dynamicsId", ["dynamicsId", "lastName"])
         for key, name in ((imported, "One"), (failed, "Two")):
             file.add(Change(key, {"lastName": name}, fingerprints([key, name]), is_new=True))
         loader = Loader(session, "lead", destination("lead", session.marketo), 1)

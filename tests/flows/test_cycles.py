@@ -24,7 +24,7 @@ pytestmark = pytest.mark.xdist_group("prefect")
 QUIETLY = ConnectOptions(notify=False)
 
 
-async def test_sync_brings_a_new_lead_and_then_writes_nothing(contoso: Box) -> None:
+async def test_sync_brings_a_new_lead_and_then_writes_nothing(contoso: Box, prefect_server: str) -> None:
     await connect("contoso", QUIETLY)
     async with contoso.administrator() as dynamics, contoso.marketo() as marketo:
         new = await dynamics.create("leads", NEW_LEAD)
@@ -33,7 +33,11 @@ async def test_sync_brings_a_new_lead_and_then_writes_nothing(contoso: Box) -> N
 
     assert report.total.created == 1
     assert [person["email"] for person in people] == [NEW_LEAD["emailaddress1"]]
-    assert (await sync("contoso")).total.written == 0
+    async with httpx.AsyncClient(base_url=prefect_server) as prefect:
+        shown = (await prefect.get("/artifacts/sync-contoso-summary/latest")).json()["id"]
+        assert (await sync("contoso")).total.written == 0
+        latest = (await prefect.get("/artifacts/sync-contoso-summary/latest")).json()["id"]
+    assert latest == shown, "a cycle that found nothing leaves the summary of the last one that did something"
 
 
 async def test_sync_of_a_busy_tenant_completes_and_says_that_it_was_skipped(contoso: Box) -> None:

@@ -99,6 +99,17 @@ async def test_only_a_tenant_with_changes_becomes_a_task(worlds: Worlds, prefect
     assert "litware" not in artifact["data"]
 
 
+async def test_a_first_sync_that_was_cut_short_is_taken_up(worlds: Worlds) -> None:
+    async with open_store() as store, store.engine.begin() as connection:
+        await connection.exec_driver_sql("UPDATE tenants SET state = 'first_sync' WHERE tenant = 'litware'")
+    await worlds.due()
+
+    await sync_fleet(options=ONCE)
+
+    async with open_store() as store:
+        assert (await store.tenants.get("litware")).state == "syncing"
+
+
 async def test_a_tenant_that_is_not_due_is_not_even_looked_at(worlds: Worlds) -> None:
     await sync_fleet(options=ONCE)
     await worlds["contoso"].reset_requests()

@@ -135,7 +135,8 @@ async def solution(look: Look) -> str:
     if look.solution is None:
         raise SolutionRefused(
             "Neither Marketo's solution nor crmsync's own set is installed",
-            remedy=f"Run 'crmsync prepare {look.tenant.tenant}', with Marketo's solution file if you want to use that.",
+            remedy=f"Run 'crmsync prepare {look.tenant.tenant}', with Marketo's solution file if you want to use that. "
+            "What was prepared by hand is kept; the sync itself needs the role and change tracking, not the solution.",
         )
     return str(look.solution) if marketos else f"{NOT_MARKETOS}; crmsync's own set is: {look.solution}"
 

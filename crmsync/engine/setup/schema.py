@@ -1,0 +1,86 @@
+"""Refresh Schema: read both schemas, keep them as snapshots, and tell what differs from the last ones.
+
+"Edit Fields to Sync" (Marketo's documentation): the schema is refreshed before fields are selected.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from pydantic import BaseModel
+
+from crmsync.dynamics.schema import DynamicsSchema
+from crmsync.engine.custom.making import read_custom_entities, with_custom_objects
+from crmsync.engine.session import Session
+from crmsync.engine.setup.credentials import ensure_bound
+from crmsync.errors import EntityMissing, PermissionMissing
+from crmsync.fields import drift
+from crmsync.marketo.schema import MarketoSchema
+from crmsync.state.lifecycle import TenantState
+from crmsync.state.schemas import Side
+from crmsync.tenants import OPTIONAL
+
+log = logging.getLogger("crmsync.engine")
+
+
+class SchemaRefresh(BaseModel):
+    """Both schemas as they are now: how many fields each entity has, and what differs from the last snapshot."""
+
+    entities: dict[str, int]
+    person_fields: int
+    first: bool
+    difference: list[str]
+
+
+async def refresh_schema(session: Session) -> SchemaRefresh:
+    """Read both schemas, keep the snapshots, and tell what differs from the last ones."""
+    await ensure_bound(session)
+    async with session.lease():
+        dynamics = await _read_entities(session)
+        marketo = await with_custom_objects(session, await session.marketo.schema())
+        old_dynamics, old_marketo = await snapshots(session)
+        difference: list[str] = []
+        if old_dynamics is not None:
+            difference += drift.difference(old_dynamics, dynamics).lines()
+        if old_marketo is not None:
+            difference += drift.difference(old_marketo, marketo).lines()
+        await keep_snapshot(session, "dynamics", dynamics)
+        await keep_snapshot(session, "marketo", marketo)
+        await session.store.tenants.advance(
+            session.name, TenantState.SCHEMA_REFRESHED, run=session.run, why="both schemas were read"
+        )
+    return SchemaRefresh(
+        entities={name: len(entity.attributes) for name, entity in dynamics.entities.items()},
+        person_fields=len(marketo.person.fields),
+        first=old_dynamics is None,
+        difference=difference,
+    )
+
+
+async def _read_entities(session: Session) -> DynamicsSchema:
+    """The entities that the tenant wants; the optional ones as far as the organization has and shows them."""
+    wanted = session.tenant.entities
+    schema = await session.dynamics.schema([name for name in wanted if name not in OPTIONAL])
+    for name in wanted:
+        if name in OPTIONAL:
+            try:
+                schema = schema.with_entities([await session.dynamics.entity(name)])
+            except (EntityMissing, PermissionMissing) as error:
+                log.warning("%s: %s is left out: %s", session.name, name, error)
+    return await read_custom_entities(session, schema)
+
+
+async def snapshots(session: Session) -> tuple[DynamicsSchema | None, MarketoSchema | None]:
+    """The newest snapshots of both schemas."""
+    dynamics = await session.store.schemas.snapshot(session.name, "dynamics")
+    marketo = await session.store.schemas.snapshot(session.name, "marketo")
+    return (
+        DynamicsSchema.model_validate_json(dynamics) if dynamics else None,
+        MarketoSchema.model_validate_json(marketo) if marketo else None,
+    )
+
+
+async def keep_snapshot(session: Session, side: Side, schema: DynamicsSchema | MarketoSchema) -> None:
+    """Keep a schema as the newest snapshot of its side."""
+    content = schema.model_dump_json(exclude={"taken_at"})
+    await session.store.schemas.keep_snapshot(session.name, side, schema.model_dump_json(), content=content)
