@@ -17,7 +17,7 @@ from typing import Any
 from crmsync.engine.back.fields import Ledger
 from crmsync.engine.destination import Destination
 from crmsync.engine.fingerprint import fingerprints
-from crmsync.engine.load import Loader
+from crmsync.engine.load import BATCH, Loader
 from crmsync.engine.parking import hidden_now
 from crmsync.engine.plan import Change
 from crmsync.engine.session import Session
@@ -25,6 +25,7 @@ from crmsync.errors import ColumnMissing, CrmsyncError, QueueFull, ServiceUnavai
 from crmsync.marketo.bulk import Imports, ImportStatus
 from crmsync.marketo.errors import FIELD_NOT_FOUND
 from crmsync.marketo.outcomes import Outcome as Answer
+from crmsync.tenants import Quota
 
 log = logging.getLogger("crmsync.engine")
 
@@ -37,10 +38,21 @@ FILE_ROWS = 10_000
 WORTHWHILE = 2_400
 """Records from which a file is cheaper: a job costs about eight calls (start, polls, files), a Sync call takes 300."""
 
+SHARE_OF_A_DAY = 0.05
+"""In a cycle all lanes wait for a job, for as long as Marketo lets it queue. There a file is cheaper only when Sync
+calls would take more than this share of the day's calls."""
+
 NOTHING = fingerprints([None])
 
 QUEUE_SECONDS = 15
 POLLS = (0.5, 1.0, 2.0, 5.0)
+
+
+def is_worthwhile(records: int, quota: Quota, *, alone: bool) -> bool:
+    """Whether files are cheaper for so many records; ``alone`` says that no other lane waits for them."""
+    if alone:
+        return records >= WORTHWHILE
+    return records / BATCH > quota.marketo_calls_per_day * SHARE_OF_A_DAY
 
 
 def fits_a_file(change: Change) -> bool:

@@ -23,7 +23,7 @@ from crmsync.engine.back.unread import note_unread
 from crmsync.engine.custom.below import Below
 from crmsync.engine.custom.planner import planner_for
 from crmsync.engine.destination import destination_in
-from crmsync.engine.imports import WORTHWHILE, Importer, ImportFile, fits_a_file
+from crmsync.engine.imports import Importer, ImportFile, fits_a_file, is_worthwhile
 from crmsync.engine.links import Links
 from crmsync.engine.load import Loader
 from crmsync.engine.participants import Observer, observer
@@ -116,7 +116,8 @@ class Lane:
         """Read everything, from the start or from where it was left, and end with the link to later changes; without
         ``through`` only one window of it."""
         if checkpoint.delta_link is None:
-            importing = self._may_import and (checkpoint.records_expected or 0) >= WORTHWHILE
+            expected, quota = checkpoint.records_expected or 0, self._session.tenant.quota
+            importing = self._may_import and is_worthwhile(expected, quota, alone=through)
             pages = self._session.dynamics.changes(
                 self._entity,
                 self._select,

@@ -84,7 +84,10 @@ async def _until_over(session: Session, where: Destination, flight: Flight, pati
     open_keys = list(flight.keys)
     while open_keys:
         some = open_keys[:300]
-        there = await where.present(some)
+        try:
+            there = await where.present(some)
+        except RecordMissing:
+            return  # their custom object was deleted in Marketo, with all that there was of it
         over = set(some) - there if flight.kind == "delete" else there
         if over:
             open_keys = [key for key in open_keys if key not in over]

@@ -67,6 +67,18 @@ async def test_a_killed_run_is_settled_and_taken_up(registering: World) -> None:
     assert (await objects(registering, REGISTRATION, [one])).keys() == {one}
 
 
+async def test_a_call_to_a_custom_object_that_is_gone_since_holds_up_nobody(registering: World) -> None:
+    admin, store = await registering.admin(), await registering.store()
+    await store.records.take_off(registering.name, REGISTRATION, "sync", ["11111111-0000-4000-8000-000000000001"])
+    await delete_type(registering, REGISTRATION)
+    lead = await admin.create("leads", {"lastname": "Free", "new_synctomkto": True})
+
+    await registering.cycle()
+
+    assert await store.records.flights(registering.name) == []
+    assert (await registering.person(lead))["dynamicsId"] == lead
+
+
 async def test_the_first_read_of_one_holds_up_no_other_entity(tmp_path: Path) -> None:
     counts = Counts(leads=5, contacts=10, accounts=5, registrations=4500)
     async with connected_world(tmp_path, counts) as world:

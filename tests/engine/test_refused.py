@@ -258,8 +258,8 @@ async def test_a_row_that_the_failures_file_does_not_name_is_no_imported_one(con
         file = ImportFile("dynamicsId", ["dynamicsId", "lastName"])
         for key, name in ((imported, "One"), (failed, "Two")):
             file.add(Change(key, {"lastName": name}, fingerprints([key, name]), is_new=True))
-        loader = Loader(session, "lead", destination("lead", session.marketo), 1)
-        await Importer(session, loader, "lead").write(file, 1)
+        where = destination("lead", session.marketo)
+        await Importer(session, Loader(session, "lead", where, 1), "lead", where).write(file, 1)
 
         known = await session.store.records.known("contoso", "lead", [imported, failed])
         assert {key: (one.status, one.in_marketo) for key, one in known.items()} == {
