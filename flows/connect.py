@@ -11,7 +11,7 @@ from prefect import flow
 import tasks
 from crmsync.engine.report import SyncReport
 from flows.options import ConnectOptions
-from flows.outcome import completed, failure_told
+from flows.outcome import completed, failure_told, only_planned
 from tasks.mail import Told
 from tasks.tenant import TenantName
 
@@ -28,7 +28,9 @@ async def connect(tenant: TenantName, options: ConnectOptions = ConnectOptions()
     """
     async with failure_told(tenant, "connect", notify=options.notify):
         await enter_credentials(tenant, rebind=options.rebind, rebaseline=options.rebaseline)
-        await select_fields_to_sync(tenant)
+        await select_fields_to_sync(tenant, plan=options.plan)
+        if options.plan:
+            return completed(only_planned(tenant))
         return completed(await enable_sync(tenant, notify=options.notify))
 
 
@@ -40,10 +42,10 @@ async def enter_credentials(tenant: TenantName, rebind: bool = False, rebaseline
 
 
 @flow(name="Select fields to sync", flow_run_name="connect {tenant}: Select fields to sync")
-async def select_fields_to_sync(tenant: TenantName) -> None:
-    """Read both schemas, choose the fields, and make the missing ones in Marketo."""
+async def select_fields_to_sync(tenant: TenantName, plan: bool = False) -> None:
+    """Read both schemas, choose the fields, and make the missing ones in Marketo; a plan only shows them."""
     await tasks.refresh_schema(tenant)
-    await tasks.select_fields(tenant)
+    await (tasks.plan_fields if plan else tasks.select_fields)(tenant)
 
 
 @flow(name="Enable sync", flow_run_name="connect {tenant}: Enable sync")

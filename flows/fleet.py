@@ -21,7 +21,7 @@ from tasks.mail import Told
 
 @flow(name="sync-fleet", flow_run_name="sync-fleet {shard} of {shards}")
 async def sync_fleet(shard: int = 0, shards: int = 1, options: FleetOptions = FleetOptions()) -> FleetReport:  # noqa: B008
-    """Run the cycle of every tenant of a shard whenever it is due. A tenant without changes costs one request.
+    """Run the cycle of every tenant of a shard whenever it is due. A tenant without changes costs a look.
 
     Scheduled; a run stays for about an hour, so that sign-ins and connections last from cycle to cycle, and the next
     one takes over. It fails when more than half of its tenants do.

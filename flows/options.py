@@ -68,6 +68,12 @@ class PrepareOptions(_Options):
 class ConnectOptions(_Options):
     """Leave them as they are unless you know why not."""
 
+    plan: bool = Field(
+        default=False,
+        title="Only show what would be made in Marketo",
+        description="Proves and saves the credentials, reads both schemas, and lists the fields; nothing is made in "
+        "Marketo, and nothing is synced.",
+    )
     rebind: bool = Field(
         default=False,
         title="Bind to another organization or subscription",

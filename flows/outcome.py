@@ -39,6 +39,13 @@ def skipped_because(tenant: str, reason: CrmsyncError) -> SyncReport:
     return SyncReport(tenant=tenant, kind="cycle", started_at=now, ended_at=now, skipped=reason.message)
 
 
+def only_planned(tenant: str) -> SyncReport:
+    """The report of a connect that was to show its plan."""
+    now = datetime.now(UTC)
+    why = "this was the plan; nothing was made in Marketo"
+    return SyncReport(tenant=tenant, kind="first sync", started_at=now, ended_at=now, skipped=why)
+
+
 def is_news(report: SyncReport) -> bool:
     """Whether people are told of a scheduled run: it parked a field (the report names those of earlier runs too), or
     ended a first sync that was cut short."""

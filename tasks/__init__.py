@@ -3,7 +3,7 @@
 from tasks.checks import run_checks
 from tasks.comparing import compare_sides
 from tasks.credentials import save_credentials, validate_credentials
-from tasks.fields import refresh_schema, review_fields, select_fields
+from tasks.fields import plan_fields, refresh_schema, review_fields, select_fields
 from tasks.fleet import open_fleet
 from tasks.notification import notify
 from tasks.prepare import prepare_dynamics
@@ -16,6 +16,7 @@ __all__ = [
     "enable_sync",
     "notify",
     "open_fleet",
+    "plan_fields",
     "prepare_dynamics",
     "refresh_schema",
     "resync_records",

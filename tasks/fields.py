@@ -33,6 +33,21 @@ async def refresh_schema(tenant: TenantName) -> SchemaRefresh:
 
 
 @step(minutes=15)
+async def plan_fields(tenant: TenantName) -> Selection:
+    """Show what would be synced and created, and do nothing."""
+    async with session_of(tenant) as session:
+        selection = await setup.plan_fields(session)
+    await _show(tenant, selection)
+    for name in [field.name for field in selection.to_create]:
+        say(f"Would make the person field {name} in Marketo, for good")
+    for entity, one in selection.custom_objects.items():
+        if one.make:
+            say(f"Would make the custom object {one.name} of {entity} in Marketo, for good")
+    say(_summary(selection).replace("had to be made", "would be made"))
+    return selection
+
+
+@step(minutes=15)
 async def select_fields(tenant: TenantName) -> Selection:
     """Show what will be synced and created, then create what is missing in Marketo and keep the selection.
 

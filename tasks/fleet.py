@@ -1,6 +1,6 @@
 """A fleet: one warm process that runs the cycles of many tenants, as each becomes due.
 
-Each due tenant is looked at first, which is one request; only one that has something to do becomes a task. Looks and
+Each due tenant is looked at first, which is a few requests; only one that has something to do becomes a task. Looks and
 work have gates of their own, and every tenant its own session and time limit, so that a slow or broken tenant never
 delays the others. A cycle that is cut short by its limit goes on at its checkpoint the next time.
 

@@ -17,6 +17,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from sqlalchemy.exc import OperationalError
 
 from crmsync.errors import QuotaExhausted, TryAgainLater
+from tasks.telling import say_that_it_waits
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,7 +37,8 @@ async def transient(task: Task[Any, Any], task_run: TaskRun, state: State[Any]) 
         await state.aresult()
     except QuotaExhausted:
         return False  # the next calls begin tomorrow: a later run takes up the work
-    except PASSING:
+    except PASSING as error:
+        say_that_it_waits(error)
         return True
     except Exception:
         return False

@@ -24,6 +24,7 @@ from prefect.artifacts import (
 )
 
 from crmsync.engine.report import Progress
+from crmsync.errors import CrmsyncError
 
 FLOWS = frozenset({"prepare", "connect", "sync", "resync", "validate", "compare"})
 SECONDS_BETWEEN_UPDATES = 2.0
@@ -35,6 +36,8 @@ class Listener(Protocol):
     def said(self, line: str) -> None: ...
 
     def progressed(self, progress: Progress) -> None: ...
+
+    def waits(self, line: str) -> None: ...
 
 
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
@@ -66,6 +69,13 @@ def artifact_key(tenant: str, subject: str) -> str:
     """``connect-contoso-fields``: flow, tenant, subject. The flows inside ``connect`` count as it."""
     flow = str(runtime.flow_run.flow_name)
     return f"{flow if flow in FLOWS else 'connect'}-{tenant}-{subject}"
+
+
+def say_that_it_waits(error: BaseException) -> None:
+    """For the listener, that a step failed and is tried again in a while; the run's log has it from Prefect."""
+    if (listener := _listener.get()) is not None:
+        what = error.message if isinstance(error, CrmsyncError) else type(error).__name__
+        listener.waits(f"{what}; trying again in a while")
 
 
 class ProgressArtifacts:

@@ -19,6 +19,9 @@ async def connect(
     tenant: TenantArgument,
     /,
     *,
+    plan: Annotated[
+        bool, Parameter(negative="", help="Show what would be made in Marketo, for good, and stop there.")
+    ] = False,
     rebind: Annotated[bool, Parameter(negative="", help="Bind to another organization or subscription.")] = False,
     rebaseline: Annotated[
         bool, Parameter(negative="", help="The organization was restored or copied: read everything once more.")
@@ -31,6 +34,11 @@ async def connect(
 
     Runs again safely: what is saved, selected or synced already is kept, and a first sync that was cut short goes on
     where it was.
+
+    What is made in Marketo can never be deleted there, so see it first; the credentials are proved and saved, and
+    nothing else is done:
+
+        crmsync connect contoso --plan
 
     Connect the tenant of deployments/tenants/contoso.yaml:
 
@@ -51,7 +59,8 @@ async def connect(
     from flows.options import ConnectOptions
 
     console.print(f"[bold]Connecting {tenant}[/]")
-    await heard(console, lambda: flow(tenant, ConnectOptions(rebind=rebind, rebaseline=rebaseline, notify=notify)))
+    options = ConnectOptions(plan=plan, rebind=rebind, rebaseline=rebaseline, notify=notify)
+    await heard(console, lambda: flow(tenant, options))
     return 0
 
 

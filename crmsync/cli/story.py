@@ -60,6 +60,10 @@ class Story:
             speed=speed,
         )
 
+    def waits(self, line: str) -> None:
+        self._close_bars()
+        self.console.print(f"  [yellow]…[/] {escape(line)}")
+
     def _close_bars(self) -> None:
         if self._bars is not None:
             self._bars.stop()

@@ -80,6 +80,20 @@ async def test_a_wrong_secret_fails_with_the_remedy_in_state_and_mail_and_is_nev
     assert str(mail["Subject"]).startswith("[crmsync] contoso: connect failed: ")
 
 
+async def test_a_plan_shows_what_would_be_made_and_makes_nothing(contoso: Box, prefect_server: str) -> None:
+    async with contoso.marketo() as marketo:
+        before = (await marketo.schema()).person.fields.keys()
+        planned = await connect("contoso", ConnectOptions(plan=True))
+        assert (await marketo.schema()).person.fields.keys() == before
+
+    assert planned.skipped == "this was the plan; nothing was made in Marketo"
+    async with httpx.AsyncClient(base_url=prefect_server) as prefect:
+        shown = (await prefect.get("/artifacts/connect-contoso-fields/latest")).json()["data"]
+    assert "| msType | Microsoft Type | string |" in shown
+
+    assert (await connect("contoso", ConnectOptions(notify=False))).total.created > 0
+
+
 async def test_without_notification_no_mail_is_sent(contoso: Box) -> None:
     await connect("contoso", ConnectOptions(notify=False))
 
