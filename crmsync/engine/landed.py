@@ -22,6 +22,8 @@ from crmsync.engine.session import Session
 from crmsync.errors import PagingTokenRefused, PermissionMissing
 from crmsync.state.records import DEAD, Flight, Known, Outcome
 
+MODIFIED_BY = "_modifiedby_value"
+
 
 class Found(NamedTuple):
     """A record as it is on the side that the request went to. ``holds`` tells of a field whether it has that value."""
@@ -117,10 +119,14 @@ async def _since(
 
 async def _in_dynamics(session: Session, fields: PersonFields, keys: list[str]) -> dict[str, Found]:
     entity = fields.entity
-    select = sorted({fields.attribute(name).select_name for name in fields.two_way})
+    select = sorted({fields.attribute(name).select_name for name in fields.two_way} | {MODIFIED_BY})
     rows = await session.dynamics.read_by_ids(entity, select, keys)
+    binding = (await session.store.tenants.get(session.name)).binding
+    us = binding.sync_user_id.lower() if binding is not None else None
 
     def found(row: dict[str, Any]) -> Found:
-        return Found(None, lambda name, mark: fingerprints([fields.sent(name, row)]) == mark)
+        # What somebody else has written since may be that one's own value: then it is decided as their change.
+        ours = str(row.get(MODIFIED_BY)).lower() == us
+        return Found(None, lambda name, mark: ours and fingerprints([fields.sent(name, row)]) == mark)
 
     return {str(row[entity.primary_id]).lower(): found(row) for row in rows}

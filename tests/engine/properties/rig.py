@@ -10,6 +10,7 @@ import asyncio
 import gc
 import tempfile
 import warnings
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -38,6 +39,11 @@ from tests.world import World, small_sandbox
 
 LIST = "Sync Person to Microsoft"
 AS = "lead"
+REFUSED = "1003"
+SLOW_WRITE = {"service": "dynamics", "kind": "slow", "method": "POST", "path": "/api/data/v9.2/$batch", "skip": 1,
+              "times": 1, "seconds": 0.5}  # fmt: skip
+"""The first batch is the look."""
+
 FEW = Counts(leads=2, contacts=4, accounts=3)
 
 
@@ -73,6 +79,11 @@ class Trouble:
     times: int = 40
     lost: bool = False
     code: str | None = None
+
+    @property
+    def refuses(self) -> bool:
+        """Whether records are refused, of which a cycle does not die."""
+        return self.code == REFUSED
 
     def rule(self) -> dict[str, Any]:
         rule: dict[str, Any] = {
@@ -165,7 +176,8 @@ class Rig:
         return await cycle(self.session, force=True)
 
     async def troubled(self, trouble: Trouble) -> bool:
-        """A cycle that meets trouble, and a new process after it; whether the cycle came to its end."""
+        """A cycle that meets trouble, and a new process after it; whether the cycle came to its end, and
+        nothing was refused."""
         rule = await self._admin("POST", "faults", trouble.rule())
         running = asyncio.create_task(self.cycle())
         try:
@@ -176,17 +188,31 @@ class Rig:
         except (CrmsyncError, asyncio.CancelledError):
             return False
         else:
-            return True
+            return not trouble.refuses
         finally:
             await self._admin("DELETE", "faults")
             await self.restart()
 
-    async def _until_hit(self, fault: int, running: asyncio.Task[Any]) -> None:
+    async def interrupted(self, change: Callable[[], Awaitable[None]]) -> bool:
+        """A cycle whose write to Dynamics waits until ``change`` was made there; False where it writes nothing."""
+        rule = await self._admin("POST", "faults", SLOW_WRITE)
+        running = asyncio.create_task(self.cycle())
+        try:
+            hit = await self._until_hit(rule["id"], running)
+            if hit:
+                await change()
+            await running
+            return hit
+        finally:
+            await self._admin("DELETE", "faults")
+
+    async def _until_hit(self, fault: int, running: asyncio.Task[Any]) -> bool:
         while not running.done():
             listed = (await self._admin("GET", "faults"))["faults"]
             if any(one["id"] == fault and one["hits"] for one in listed):
-                return
+                return True
             await asyncio.wait([running], timeout=0.02)
+        return False
 
     async def until_quiet(self, at_most: int = 8) -> int:
         """Run cycles until one writes nothing, on neither side; what waits for a later attempt is due now."""

@@ -108,9 +108,16 @@ class Cycle:
     trouble: Trouble | None = None
 
 
+@dataclass(frozen=True)
+class Meanwhile:
+    """A contact is changed in Marketo, and in Dynamics while a cycle is about to bring that change there."""
+
+    who: int
+
+
 Step = (
     Create | Edit | Delete | MergeInMarketo | Block | Owner | Parent | NewAccount | Join | OpenDeal | CloseDeal
-    | DeleteDeal | Cycle | MergeInDynamics | Qualify
+    | DeleteDeal | Cycle | Meanwhile | MergeInDynamics | Qualify
 )  # fmt: skip
 
 
@@ -257,6 +264,18 @@ class Example:
         else:
             await self._met(finished=await self.rig.troubled(step.trouble))
 
+    async def _meanwhile(self, step: Meanwhile) -> None:
+        """Whether the write comes first or is refused: the value of Dynamics goes to both."""
+        record = self._record(step.who)
+        if record is None or record.entity != "contact":
+            return
+        await self._edit(Edit(step.who, "title", marketo=("B",)))
+        theirs = Edit(step.who, "title", dynamics=("C",))
+        hit = await self.rig.interrupted(lambda: self._edit(theirs))
+        await self._met(finished=True)
+        if not hit:
+            await self._edit(theirs)
+
     # What is seen
 
     async def _seen(self, records: list[Record]) -> list[Seen]:
@@ -308,6 +327,9 @@ class Example:
     # Small things
 
     async def _write(self, record: Record, values: dict[str, Any]) -> None:
+        for one in record.fields.values():
+            # Who wrote last is somebody else now: what a dead run had brought is not to be told from that one's values.
+            one.loose = one.loose or "dynamics" in one.carried
         await self.rig.admin.update(SETS[record.entity], record.id, values)
 
     def _record(self, number: int) -> Record | None:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.engine.properties.rig import Rig, Trouble
+from tests.engine.properties.rig import REFUSED, Rig, Trouble
 from tests.engine.properties.steps import (
     Block,
     CloseDeal,
@@ -27,6 +27,7 @@ from tests.engine.properties.steps import (
     Edit,
     Example,
     Join,
+    Meanwhile,
     MergeInMarketo,
     NewAccount,
     OpenDeal,
@@ -63,9 +64,17 @@ KINDS = {
 
 @st.composite
 def deaths(draw: st.DrawFn) -> Trouble:
-    """A write is executed, and the run never hears of it."""
+    """A write of which the run never hears whether it was executed, which it mostly was."""
     service, path, method, skip = draw(st.sampled_from(WRITES))
-    return Trouble(service, draw(st.sampled_from(["reset", "truncate", "hang"])), path, method, skip=skip, lost=True)
+    lost = draw(st.sampled_from([True, True, False]))
+    return Trouble(service, draw(st.sampled_from(["reset", "truncate", "hang"])), path, method, skip=skip, lost=lost)
+
+
+@st.composite
+def refusals(draw: st.DrawFn) -> Trouble:
+    """Marketo refuses to write people, some or all of them."""
+    skip, times = draw(st.sampled_from([0, 0, 1])), draw(st.sampled_from([1, 2, 40]))
+    return Trouble("marketo", "marketo", "/rest/v1/leads.json", "POST", skip=skip, times=times, code=REFUSED)
 
 
 @st.composite
@@ -86,7 +95,7 @@ def edits(draw: st.DrawFn, number: int | None = None, name: str | None = None) -
     return Edit(number, name, draw(value) if here else (), draw(value) if there else ())
 
 
-cycles = st.builds(Cycle, st.none() | deaths() | troubles())
+cycles = st.builds(Cycle, st.none() | deaths() | troubles() | refusals())
 
 
 @st.composite
@@ -98,6 +107,14 @@ def tussles(draw: st.DrawFn) -> list[Step]:
 
 
 @st.composite
+def refused_edits(draw: st.DrawFn) -> list[Step]:
+    """A change in Dynamics is refused by Marketo, and the field, or the record, is edited once more."""
+    number, name = draw(who), draw(st.sampled_from(["title", "title", "optout"]))
+    first = Edit(number, name, dynamics=(True,) if name == "optout" else ("B",))
+    return [first, Cycle(draw(refusals())), draw(edits(number) | edits(number, name))]
+
+
+@st.composite
 def lost_edits(draw: st.DrawFn) -> list[Step]:
     """A change arrives in a run that dies of it, and the field is edited once more."""
     number, side, kind = draw(who), draw(sides), draw(st.sampled_from(["reset", "truncate", "hang"]))
@@ -105,7 +122,8 @@ def lost_edits(draw: st.DrawFn) -> list[Step]:
         first, (service, path, method, skip) = Edit(number, "title", dynamics=("B",)), WRITES[0]
     else:
         first, (service, path, method, skip) = Edit(number, "title", marketo=("B",)), WRITES[2]
-    return [first, Cycle(Trouble(service, kind, path, method, skip=skip, lost=True)), draw(edits(number, "title"))]
+    lost = draw(st.sampled_from([True, True, False]))
+    return [first, Cycle(Trouble(service, kind, path, method, skip=skip, lost=lost)), draw(edits(number, "title"))]
 
 
 creates = st.builds(
@@ -114,6 +132,8 @@ creates = st.builds(
 others: list[st.SearchStrategy[Step]] = [
     st.builds(Delete, who, sides),
     st.builds(MergeInMarketo, who, who),
+    st.builds(Meanwhile, who),
+    st.builds(Meanwhile, who),
     st.builds(Block, who, st.booleans()),
     st.builds(Block, who, st.just(True)),
     st.builds(Owner, who, few),
@@ -126,7 +146,12 @@ if QUALIFY:
 if MERGE_IN_DYNAMICS:
     others.append(st.builds(MergeInDynamics, who, who))
 singly: list[st.SearchStrategy[Step]] = [*others, edits(), edits(), edits(), creates, cycles, cycles, cycles]
-weighted = [*[one.map(lambda step: [step]) for one in singly], *[tussles()] * 6, *[lost_edits()] * 6]
+weighted = [
+    *[one.map(lambda step: [step]) for one in singly],
+    *[tussles()] * 6,
+    *[lost_edits()] * 6,
+    *[refused_edits()] * 4,
+]
 groups = st.lists(st.integers(0, len(weighted) - 1).flatmap(lambda number: weighted[number]), min_size=1, max_size=5)
 first = st.lists(creates, min_size=1, max_size=2)
 examples = st.builds(lambda made, then: [*made, Cycle(), *chain.from_iterable(then)], first, groups)

@@ -12,6 +12,7 @@ from tests.engine.properties.steps import Block, Create, Cycle, Edit, Example, S
 DIES = {"times": 40, "lost": True}
 LOST_IN_MARKETO = Cycle(Trouble("marketo", "reset", "/rest/v1/leads.json", "POST", **DIES))
 LOST_IN_DYNAMICS = Cycle(Trouble("dynamics", "reset", "/api/data/v9.2/$batch", "POST", skip=1, **DIES))
+NOT_EXECUTED = Cycle(Trouble("dynamics", "reset", "/api/data/v9.2/$batch", "POST", skip=1))
 
 FOUND: dict[str, list[Step]] = {
     "what a dead run wrote to Marketo is set against a later change in Dynamics": [
@@ -30,6 +31,10 @@ FOUND: dict[str, list[Step]] = {
     "what a dead run wrote to Dynamics is set against a later change in Marketo": [
         Create("contact"), Cycle(), Edit(0, "title", marketo=("B",)), LOST_IN_DYNAMICS,
         Edit(0, "title", marketo=("C",)),
+    ],
+    "an opt-out in Dynamics is taken for what a dead run was to write there": [
+        Create("lead"), Cycle(), Edit(0, "optout", marketo=(True,)), NOT_EXECUTED,
+        Edit(0, "optout", dynamics=(True,), marketo=(False,)),
     ],
     "an opt-out that was made while the record was filtered is forgotten": [
         Create("contact"), Cycle(), Block(0, True), Cycle(), Edit(0, "optout", marketo=(True,)), Cycle(),
