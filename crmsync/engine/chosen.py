@@ -101,6 +101,26 @@ def selection_digest(tenant: Tenant, schema: DynamicsSchema, selection: Selectio
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
+async def checkpoint_of(session: Session, name: str, digest: str) -> Checkpoint:
+    """Where the read of this entity with the fields of this digest is; a new one when it was read with others."""
+    store, tenant = session.store, session.name
+    current = await store.checkpoints.get(tenant, name)
+    if current is not None and current.selection_digest == digest:
+        return current
+    if current is not None and not current.selection_digest:
+        fresh = current.model_copy(update={"selection_digest": digest})
+    else:
+        expected = await session.dynamics.record_counts([name])
+        fresh = Checkpoint(
+            entity=name,
+            selection_digest=digest,
+            read_number=current.read_number + 1 if current else 1,
+            records_expected=expected.get(name),
+        )
+    await store.checkpoints.put(tenant, fresh)
+    return fresh
+
+
 async def due_again(session: Session, checkpoint: Checkpoint, parents_written: int) -> list[str]:
     """Records of this entity to be carried though they did not change: a retry is due, or an owner or company came.
 

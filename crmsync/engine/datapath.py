@@ -10,25 +10,24 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 
-from crmsync.dynamics.schema import DynamicsSchema, Entity
+from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.dynamics.tracking import ChangePage
 from crmsync.engine.back.direction import FromMarketo
 from crmsync.engine.back.streams import Glimpse
-from crmsync.engine.chosen import carried, chosen_fields, due_again, left_out, selection_digest
+from crmsync.engine.chosen import carried, checkpoint_of, chosen_fields, left_out, selection_digest
 from crmsync.engine.connections import ConnectionLane
 from crmsync.engine.destination import ROLE
+from crmsync.engine.due import DueRecords
 from crmsync.engine.handover import Handover
 from crmsync.engine.lane import Lane
 from crmsync.engine.links import Links
 from crmsync.engine.look import look_again
-from crmsync.engine.parking import is_hidden_field, park_hidden
+from crmsync.engine.parking import is_hidden_field, park_deleted, park_hidden
 from crmsync.engine.report import Counts, ProgressListener
 from crmsync.engine.roles import Roles
 from crmsync.engine.session import Session
 from crmsync.engine.settle import settle_all
-from crmsync.engine.setup import keep_snapshot, park_vanished
 from crmsync.engine.succession import PEOPLE, Succession
 from crmsync.engine.tempo import Tempo
 from crmsync.errors import (
@@ -52,21 +51,12 @@ STARTS = 4
 """How often an entity is taken up anew in one run, when column after column turns out to be gone."""
 
 REMOVED_AT_ONCE = 1200
-AGAIN_AT_ONCE = 1000
 
 LEAVE_OUT = (ChangeTrackingOff, EntityMissing, FeatureMissing, PermissionMissing)
 """Why an entity that the rest does without is left out of a run; the next run tries again."""
 
 LEAVE_OUT_CUSTOM = (*LEAVE_OUT, RecordRefused, RequestRefused)
 """The same for custom ones, of which anything may be refused: the custom object may be gone."""
-
-
-@dataclass(frozen=True)
-class Due:
-    """Records that are due though they did not change, as of the latest write of owners and companies."""
-
-    ids: list[str]
-    parents_written: int
 
 
 class DataPath:
@@ -101,7 +91,7 @@ class DataPath:
         self.from_marketo = FromMarketo(session, seen)
         self._starts: Counter[str] = Counter()
         self._tempos: dict[str, Tempo] = {}
-        self._due: dict[str, Due] = {}
+        self._due = DueRecords(session)
         self._parents: dict[str, Lane | ConnectionLane] = {}
         self._links = Links(session, bring=self._bring)
 
@@ -297,7 +287,7 @@ class DataPath:
                 if isinstance(change, ColumnMissing) and is_hidden_field(change):
                     await self._park_hidden(change)
                 else:
-                    await self._take_up_anew(name, change)
+                    await self._park_deleted(name, change)
 
     async def without_hidden(self, work: Callable[[], Awaitable[object]]) -> None:
         """Do this; where a field turns out to be hidden in Marketo, it is parked, and this is done once more."""
@@ -318,6 +308,12 @@ class DataPath:
         self._close_parents()
         await settle_all(self._session)  # calls of the same records were cut short
 
+    async def _park_deleted(self, name: str, change: ChangeTrackingExpired | ColumnMissing) -> None:
+        """Go on without the columns that Dynamics does not have any more: the entity is read anew without them."""
+        self._schema, self._selection, notes = await park_deleted(self._session, name, self.shape, change)
+        self.notes += notes
+        self._tempos.pop(name, None)
+
     async def _carry(self, name: str, *, through: bool) -> None:
         checkpoint = await self._checkpoint(name)
         if name not in self._tempos:
@@ -330,8 +326,7 @@ class DataPath:
             elif page is not None or name not in self.behind or checkpoint.next_link:
                 checkpoint = await lane.changes(checkpoint, page, through=through)
             more = bool(checkpoint.next_link or not checkpoint.read_done)
-            more |= await self._carry_due(name, lane, checkpoint)
-            more |= await self._carry_marked(name, lane, checkpoint.read_number)
+            more |= await self._due.carry_some(lane, checkpoint)
             (self.behind.add if more else self.behind.discard)(name)
         finally:
             self.counts[name] = self.counts.get(name, Counts()) + lane.counts
@@ -357,76 +352,8 @@ class DataPath:
         await self.without_hidden(carry)
         return bool(found)
 
-    async def _carry_due(self, name: str, lane: Lane | ConnectionLane, checkpoint: Checkpoint) -> bool:
-        """Some of the records that are due though they did not change; whether there are more."""
-        if name not in self._due:
-            written = await self._session.store.records.parents_written(self._session.name)
-            self._due[name] = Due(await due_again(self._session, checkpoint, written), written)
-        due = self._due[name]
-        if some := due.ids[:AGAIN_AT_ONCE]:
-            await lane.again(some, checkpoint.read_number)
-            del due.ids[: len(some)]
-        if due.ids:
-            return True
-        del self._due[name]
-        if checkpoint.parents_met != due.parents_written:
-            met = checkpoint.model_copy(update={"parents_met": due.parents_written})
-            await self._session.store.checkpoints.put(self._session.name, met)
-        return False
-
-    async def _carry_marked(self, name: str, lane: Lane | ConnectionLane, read_number: int) -> bool:
-        """Some of the records that are marked to be read once more; whether there are more."""
-        pending, tenant = self._session.store.pending, self._session.name
-        some = await pending.first(tenant, name, "again", limit=AGAIN_AT_ONCE)
-        if some:
-            await lane.again(some, read_number, mode="changed")
-            await pending.done(tenant, name, "again", some)
-        return len(some) == AGAIN_AT_ONCE
-
     async def _checkpoint(self, name: str) -> Checkpoint:
-        store, tenant, digest = self._session.store, self._session.name, self._digest(name)
-        current = await store.checkpoints.get(tenant, name)
-        if current is not None and current.selection_digest == digest:
-            return current
-        if current is not None and not current.selection_digest:
-            fresh = current.model_copy(update={"selection_digest": digest})
-        else:
-            expected = await self._session.dynamics.record_counts([name])
-            fresh = Checkpoint(
-                entity=name,
-                selection_digest=digest,
-                read_number=current.read_number + 1 if current else 1,
-                records_expected=expected.get(name),
-            )
-        await store.checkpoints.put(tenant, fresh)
-        return fresh
-
-    async def _take_up_anew(self, name: str, change: ChangeTrackingExpired | ColumnMissing) -> None:
-        """The delta link does not serve any more: see which columns are gone, park them, and read anew."""
-        entity = await self._session.dynamics.entity(name)
-        if isinstance(change, ColumnMissing):
-            entity = _without(entity, change.column)
-        read_before = self._selection.select(self._schema.entities[name])
-        if isinstance(change, ColumnMissing) and read_before == self._selection.select(entity):
-            raise change
-        self._schema = self._schema.with_entities([entity])
-        await keep_snapshot(self._session, "dynamics", self._schema)
-        mapped = {mapping.attribute for mapping in self._selection.mappings.get(name, ()) if mapping.attribute}
-        gone = mapped - entity.attributes.keys()
-        self._selection = self._selection.without(name, gone)
-        self._tempos.pop(name, None)
-        parked = await park_vanished(self._session)
-        await self._session.store.schemas.keep_selection(self._session.name, self._selection.model_dump_json())
-        for field in parked:
-            self.notes.append(
-                f"{field.entity}.{field.attribute} was deleted in Dynamics: its field '{field.marketo_field}' is parked"
-            )
-        if not parked:
-            self.notes.append(f"{name}: the delta link has expired; everything is read once more")
-        current = await self._session.store.checkpoints.get(self._session.name, name)
-        if current is not None:
-            stale = current.model_copy(update={"selection_digest": "expired"})
-            await self._session.store.checkpoints.put(self._session.name, stale)
+        return await checkpoint_of(self._session, name, self._digest(name))
 
     def _digest(self, name: str) -> str:
         return selection_digest(self._session.tenant, self._schema, self._selection, name)
@@ -439,10 +366,3 @@ def may_be_left_out(name: str, error: CrmsyncError) -> bool:
 
 async def _nobody(_: Checkpoint) -> None:
     """Nobody follows a lane that was opened for single records."""
-
-
-def _without(entity: Entity, column: str | None) -> Entity:
-    """The entity without a column that metadata, cached for a while, may still show."""
-    gone = {column, (column or "").removeprefix("_").removesuffix("_value")}
-    kept = {name: attribute for name, attribute in entity.attributes.items() if name not in gone}
-    return entity.model_copy(update={"attributes": kept})
