@@ -112,12 +112,12 @@ class Importer:
     async def write(self, file: ImportFile, read_number: int) -> None:
         """Import this file and wait for its end. A lost answer or a failed job is raised: the step is then retried,
         and settles the job before it sends anything again."""
-        records, imports = self._session.store.records, self._where.imports
+        flights, imports = self._session.store.flights, self._where.imports
         assert imports is not None
         keys = [change.record_id for change in file.changes]
-        flight = await records.take_off(self._session.name, self._entity, "import", keys)
+        flight = await flights.take_off(self._session.name, self._entity, "import", keys)
         job = await self._start(imports, file.content(), flight.id)
-        await records.set_job(flight.id, job)
+        await flights.set_job(flight.id, job)
         status = await self._until_ended(imports, job)
         if status.status == "Failed":
             raise ServiceUnavailable(
@@ -157,7 +157,7 @@ class Importer:
             except TransportFailed:
                 raise
             except CrmsyncError:
-                await self._session.store.records.never_left(flight)
+                await self._session.store.flights.never_left(flight)
                 raise
 
     async def _until_ended(self, imports: Imports, job: int) -> ImportStatus:

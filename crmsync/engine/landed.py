@@ -20,7 +20,8 @@ from crmsync.engine.destination import PERSON_KEY
 from crmsync.engine.fingerprint import WIDTH, fingerprints
 from crmsync.engine.session import Session
 from crmsync.errors import PagingTokenRefused, PermissionMissing
-from crmsync.state.records import DEAD, Flight, Known, Outcome
+from crmsync.state.flights import Flight
+from crmsync.state.records import DEAD, Known, Outcome
 
 MODIFIED_BY = "_modifiedby_value"
 

@@ -24,8 +24,9 @@ from crmsync.errors import ColumnMissing, CrmsyncError, ServiceUnavailable, Tran
 from crmsync.marketo.codes import row_of
 from crmsync.marketo.errors import FIELD_NOT_FOUND, error_from_code
 from crmsync.marketo.outcomes import Outcome as Answer
+from crmsync.state.flights import FlightKind
 from crmsync.state.inbox import Waiting
-from crmsync.state.records import FlightKind, Known, Outcome
+from crmsync.state.records import Known, Outcome
 from crmsync.state.syncerrors import SyncError
 
 log = logging.getLogger("crmsync.engine")
@@ -271,10 +272,10 @@ class Loader:
         marks: bytes | None = None,
     ) -> tuple[str, list[Answer]]:
         """Send one call and get its answers; ``flight`` is its number in the store, to be landed with the outcomes."""
-        records, name = self._session.store.records, self._session.name
+        flights, name = self._session.store.flights, self._session.name
         for sending in range(1, SENDINGS + 1):
             number = self._field_set if marks else None
-            flight = await records.take_off(name, self._entity, kind, keys, parents, field_set=number, marks=marks)
+            flight = await flights.take_off(name, self._entity, kind, keys, parents, field_set=number, marks=marks)
             try:
                 return flight.id, await send()
             except (TransportFailed, ServiceUnavailable) as lost:
@@ -289,7 +290,7 @@ class Loader:
                     raise
                 await settle(self._session, self._where, flight)
             except CrmsyncError:
-                await records.never_left(flight.id)
+                await flights.never_left(flight.id)
                 raise
         raise AssertionError("unreachable")
 

@@ -87,14 +87,14 @@ async def _is_left_over(session: Session, carried: Container[str]) -> bool:
     in Marketo that wait, people whose number is not known."""
     store, tenant = session.store, session.name
     marked = {name for name, _ in await store.pending.counts(tenant)}
-    if await store.records.flights(tenant) or any(name in carried for name in marked):
+    if await store.flights.all(tenant) or any(name in carried for name in marked):
         return True
     if await store.errors.due(tenant, ROLE, limit=1):
         return True
     if not session.tenant.to_dynamics:
         return False
     return await store.inbox.is_due(tenant) or any(
-        [await store.records.without_marketo_id(tenant, name, limit=1) for name in PERSON_ENTITIES]
+        [await store.people.without_marketo_id(tenant, name, limit=1) for name in PERSON_ENTITIES]
     )
 
 

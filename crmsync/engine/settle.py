@@ -27,7 +27,7 @@ from crmsync.engine.session import Session
 from crmsync.errors import RecordMissing
 from crmsync.fields.model import Selection
 from crmsync.marketo.bulk import Imports
-from crmsync.state.records import Flight
+from crmsync.state.flights import Flight
 
 log = logging.getLogger("crmsync.engine")
 
@@ -39,7 +39,7 @@ POLL_SECONDS = 2
 
 async def settle_all(session: Session) -> int:
     """Settle every request that an earlier run left in flight; the answer is how many there were."""
-    flights = await session.store.records.flights(session.name)
+    flights = await session.store.flights.all(session.name)
     for flight in flights:
         log.info(
             "%s: settling a request of %d %s records, sent %s",
@@ -77,7 +77,7 @@ async def settle(session: Session, where: Destination, flight: Flight) -> None:
     elif flight.kind != "back":
         seconds = IMPORT_SECONDS if flight.kind == "import" else where.call_seconds
         await _until_over(session, where, flight, timedelta(seconds=seconds))
-    await session.store.records.settle(session.name, flight, await learned(session, flight))
+    await session.store.flights.settle(session.name, flight, await learned(session, flight))
 
 
 async def _until_over(session: Session, where: Destination, flight: Flight, patience: timedelta) -> None:

@@ -26,7 +26,7 @@ async def status(store: Store, tenant: str) -> dict[str, Any]:
     retries = await store.errors.retries(tenant)
     checkpoints = await store.checkpoints.all(tenant)
     flying: dict[str, int] = {}
-    for flight in await store.records.flights(tenant):
+    for flight in await store.flights.all(tenant):
         flying[flight.entity] = flying.get(flight.entity, 0) + len(flight.keys)
     entities = {}
     custom = sorted((checkpoints.keys() | counters.keys()) - {*ENTITIES, ROLE})

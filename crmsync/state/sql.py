@@ -16,6 +16,11 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def of_entity(table: Any, tenant: str, entity: str) -> sa.ColumnElement[bool]:
+    """The rows of one entity of one tenant."""
+    return sa.and_(table.c.tenant == tenant, table.c.entity == entity)
+
+
 def among(connection: AsyncConnection, column: sa.ColumnElement[str], values: Iterable[str]) -> sa.ColumnElement[bool]:
     """``column IN values`` with the values as one parameter, however many there are.
 

@@ -15,10 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from crmsync.state.checkpoints import CheckpointStore
 from crmsync.state.collisions import CollisionStore
 from crmsync.state.database import connect
+from crmsync.state.flights import FlightStore
 from crmsync.state.inbox import InboxStore
 from crmsync.state.leases import LeaseStore
 from crmsync.state.participants import ParticipantStore
 from crmsync.state.pending import PendingStore
+from crmsync.state.people import PeopleStore
 from crmsync.state.records import RecordStore
 from crmsync.state.runs import RunStore
 from crmsync.state.schemas import SchemaStore
@@ -52,6 +54,14 @@ class Store:
     @cached_property
     def records(self) -> RecordStore:
         return RecordStore(self.engine)
+
+    @cached_property
+    def flights(self) -> FlightStore:
+        return FlightStore(self.engine)
+
+    @cached_property
+    def people(self) -> PeopleStore:
+        return PeopleStore(self.engine)
 
     @cached_property
     def pending(self) -> PendingStore:

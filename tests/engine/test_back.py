@@ -199,7 +199,7 @@ async def test_people_of_a_bulk_import_are_known_after_a_cycle(connected: World)
 
     assert (await store.records.known("contoso", "contact", [contact]))[contact].marketo_id is not None
     assert (await in_dynamics(connected, "contact", contact, "jobtitle"))["jobtitle"] == "Chief"
-    assert await store.records.without_marketo_id("contoso", "lead", limit=10) == []
+    assert await store.people.without_marketo_id("contoso", "lead", limit=10) == []
 
 
 async def test_a_record_that_is_filtered_is_left_alone(connected: World) -> None:

@@ -49,14 +49,14 @@ async def test_a_lost_answer_makes_nothing_twice_and_loses_nothing(registering: 
 
     assert (await objects(registering, REGISTRATION, ids)).keys() == set(ids)
     assert report.entities[REGISTRATION].failed == 0
-    assert await (await registering.store()).records.flights(registering.name) == []
+    assert await (await registering.store()).flights.all(registering.name) == []
 
 
 async def test_a_killed_run_is_settled_and_taken_up(registering: World) -> None:
     contact = await a_contact(registering)
     one = await register(registering, contact)
     store = await registering.store()
-    await store.records.take_off(registering.name, REGISTRATION, "sync", [one])
+    await store.flights.take_off(registering.name, REGISTRATION, "sync", [one])
     hurried = Hurried()
 
     async with registering.session(sleep=hurried.sleep) as session:
@@ -69,13 +69,13 @@ async def test_a_killed_run_is_settled_and_taken_up(registering: World) -> None:
 
 async def test_a_call_to_a_custom_object_that_is_gone_since_holds_up_nobody(registering: World) -> None:
     admin, store = await registering.admin(), await registering.store()
-    await store.records.take_off(registering.name, REGISTRATION, "sync", ["11111111-0000-4000-8000-000000000001"])
+    await store.flights.take_off(registering.name, REGISTRATION, "sync", ["11111111-0000-4000-8000-000000000001"])
     await delete_type(registering, REGISTRATION)
     lead = await admin.create("leads", {"lastname": "Free", "new_synctomkto": True})
 
     await registering.cycle()
 
-    assert await store.records.flights(registering.name) == []
+    assert await store.flights.all(registering.name) == []
     assert (await registering.person(lead))["dynamicsId"] == lead
 
 

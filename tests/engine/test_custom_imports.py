@@ -138,12 +138,12 @@ async def test_an_import_whose_answer_was_lost_is_settled_before_its_records_go_
     )  # fmt: skip
     with pytest.raises(CrmsyncError):
         await carry(many)
-    [flight] = await (await many.store()).records.flights("contoso")
+    [flight] = await (await many.store()).flights.all("contoso")
     assert (flight.entity, flight.kind, flight.job) == (REGISTRATION, "import", None)
 
     await carry(many)
 
-    assert await (await many.store()).records.flights("contoso") == []
+    assert await (await many.store()).flights.all("contoso") == []
     await in_step(many)
 
 
@@ -154,7 +154,7 @@ async def test_a_job_that_a_run_left_behind_is_waited_for_by_its_number(many: Wo
         "faults", {"service": "marketo", "method": "GET", "path": status, "times": 10, "kind": "marketo", "code": "603"}
     )
     assert REGISTRATION in (await carry(many)).left_out
-    [flight] = await (await many.store()).records.flights("contoso")
+    [flight] = await (await many.store()).flights.all("contoso")
     assert flight.job is not None
     async with many.browser() as browser:
         (await browser.delete(f"{many.ready.admin_url}/faults")).raise_for_status()

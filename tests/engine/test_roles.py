@@ -228,7 +228,7 @@ async def test_a_call_that_was_never_executed_is_given_up_beside_other_roles_of_
     new = await admin.create("opportunities", {"name": "Deal", "parentcontactid@odata.bind": f"/contacts({one})"})
     await connected.cycle()
     store = await connected.store()
-    await store.records.take_off("contoso", ROLE, "sync", ["lost"], {"lost": new})
+    await store.flights.take_off("contoso", ROLE, "sync", ["lost"], {"lost": new})
     await connect(admin, new, other, "Influencer")
     hurried = Hurried()
 
@@ -236,5 +236,5 @@ async def test_a_call_that_was_never_executed_is_given_up_beside_other_roles_of_
         session.clock = hurried.clock  # type: ignore[assignment]
         await cycle(session, force=True)
 
-    assert await store.records.flights("contoso") == []
+    assert await store.flights.all("contoso") == []
     assert await roles(connected, new) == {one: {"Contact": True}, other: {"Influencer": False}}

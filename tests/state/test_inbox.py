@@ -81,15 +81,15 @@ async def test_a_person_is_found_by_its_marketo_id_and_buried(state_url: str) ->
         await store.records.land("contoso", "lead", [synced("a", 1), synced("b", None)])
         await store.records.land("contoso", "account", [synced("x", 1)])
 
-        assert await store.records.without_marketo_id("contoso", "lead", limit=10) == ["b"]
+        assert await store.people.without_marketo_id("contoso", "lead", limit=10) == ["b"]
         await store.records.set_marketo_ids("contoso", "lead", {"b": 2})
-        found = await store.records.by_marketo_id("contoso", ["lead", "contact"], [1, 2, 3])
+        found = await store.people.by_marketo_id("contoso", ["lead", "contact"], [1, 2, 3])
         assert {number: record for number, (_, record, _) in found.items()} == {1: "a", 2: "b"}
 
-        await store.records.bury("contoso", "lead", ["a"], "gone")
+        await store.people.bury("contoso", "lead", ["a"], "gone")
         known = (await store.records.known("contoso", "lead", ["a"]))["a"]
         assert (known.status, known.in_marketo, known.fingerprints) == ("gone", False, b"123456")
 
-        await store.records.revive("contoso", "lead", "a", 9)
+        await store.people.revive("contoso", "lead", "a", 9)
         known = (await store.records.known("contoso", "lead", ["a"]))["a"]
         assert (known.status, known.in_marketo, known.marketo_id) == ("synced", True, 9)

@@ -84,7 +84,7 @@ async def test_whoever_arrives_makes_the_roles_due_that_waited(store: Store) -> 
 
 
 async def test_a_request_leaves_rows_that_know_what_they_hang_on(store: Store) -> None:
-    await store.records.take_off(T, "opportunityrole", "sync", ["k1"], {"k1": "o1"})
+    await store.flights.take_off(T, "opportunityrole", "sync", ["k1"], {"k1": "o1"})
 
     known = await store.records.children(T, "opportunityrole", ["o1"])
 

@@ -68,26 +68,26 @@ async def test_a_refused_record_is_a_sync_error_until_it_is_in_step_again(store:
 
 async def test_a_request_in_flight_is_known_after_a_crash_and_its_records_are_not_trusted(store: Store) -> None:
     await store.records.land(T, "lead", [synced(1)])
-    flight = await store.records.take_off(T, "lead", "import", [guid(1), guid(2)])
-    await store.records.set_job(flight.id, 77)
+    flight = await store.flights.take_off(T, "lead", "import", [guid(1), guid(2)])
+    await store.flights.set_job(flight.id, 77)
 
-    [found] = await store.records.flights(T)
+    [found] = await store.flights.all(T)
     assert (found.kind, found.job, found.keys) == ("import", 77, [guid(1), guid(2)])
 
-    await store.records.settle(T, found)
+    await store.flights.settle(T, found)
 
     known = await store.records.known(T, "lead", [guid(1), guid(2)])
     assert known[guid(1)].status == "synced"
     assert known[guid(2)].status == "unknown"
-    assert await store.records.flights(T) == []
+    assert await store.flights.all(T) == []
 
 
 async def test_landing_takes_the_request_out_of_flight(store: Store) -> None:
-    flight = await store.records.take_off(T, "lead", "sync", [guid(1)])
+    flight = await store.flights.take_off(T, "lead", "sync", [guid(1)])
 
     await store.records.land(T, "lead", [synced(1)], flight=flight.id)
 
-    assert await store.records.flights(T) == []
+    assert await store.flights.all(T) == []
 
 
 async def test_records_that_a_new_first_read_does_not_meet_have_vanished(store: Store) -> None:

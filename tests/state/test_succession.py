@@ -56,5 +56,5 @@ async def test_what_hangs_on_a_person_is_written_once_more_and_waiting_changes_g
         assert await store.inbox.due(NAME, "lead") == []
         [waiting] = await store.inbox.due(NAME, "contact")
         assert (waiting.record_id, waiting.fields) == ("b", frozenset({"phone"}))
-        found = await store.records.by_marketo_id(NAME, ["lead", "contact"], [7])
+        found = await store.people.by_marketo_id(NAME, ["lead", "contact"], [7])
         assert found[7][:2] == ("contact", "b")

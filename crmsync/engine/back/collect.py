@@ -179,8 +179,8 @@ class Collector:
         ids = list(people)
         if not ids:
             return {}
-        records, tenant = self._session.store.records, self._session.name
-        found = await records.by_marketo_id(tenant, self._fields, ids)
+        store, tenant = self._session.store, self._session.name
+        found = await store.people.by_marketo_id(tenant, self._fields, ids)
         unknown = [person for person in ids if person not in found]
         if unknown and not self._all_known:
             keys: dict[str, int] = {}
@@ -188,23 +188,23 @@ class Collector:
                 if row.get(PERSON_KEY):
                     keys[str(row[PERSON_KEY]).lower()] = int(row["id"])
             for entity in self._fields:
-                known = await records.known(tenant, entity, list(keys))
-                await records.set_marketo_ids(tenant, entity, {one: keys[one] for one in known})
+                known = await store.records.known(tenant, entity, list(keys))
+                await store.records.set_marketo_ids(tenant, entity, {one: keys[one] for one in known})
                 found |= {keys[one]: (entity, one, state) for one, state in known.items()}
         return found
 
     async def _learn_ids(self) -> None:
         """Look up people whose Marketo id is not known yet. Who is not there was deleted in Marketo before."""
-        records, tenant = self._session.store.records, self._session.name
+        store, tenant = self._session.store, self._session.name
         self._all_known = True
         for entity in self._fields:
-            ids = await records.without_marketo_id(tenant, entity, limit=LEARNED_A_CYCLE)
+            ids = await store.people.without_marketo_id(tenant, entity, limit=LEARNED_A_CYCLE)
             if not ids:
                 continue
             rows = await self._session.marketo.people(PERSON_KEY, ids, ["id", PERSON_KEY])
             there = {str(row[PERSON_KEY]).lower(): int(row["id"]) for row in rows}
-            await records.set_marketo_ids(tenant, entity, there)
-            await records.bury(tenant, entity, [one for one in ids if one not in there], "gone")
+            await store.records.set_marketo_ids(tenant, entity, there)
+            await store.people.bury(tenant, entity, [one for one in ids if one not in there], "gone")
             self._all_known = self._all_known and len(ids) < LEARNED_A_CYCLE
 
     # Merges and deletions
@@ -216,8 +216,8 @@ class Collector:
         losers = {loser: one.lead_id for one in merges for loser in one.losers}
         if not losers:
             return taken_over
-        records, tenant = self._session.store.records, self._session.name
-        known = await records.by_marketo_id(tenant, self._fields, losers)
+        store, tenant = self._session.store, self._session.name
+        known = await store.people.by_marketo_id(tenant, self._fields, losers)
         winners = sorted({losers[person] for person in known})
         rows = await self._session.marketo.people("id", list(map(str, winners)), ["id", PERSON_KEY]) if winners else []
         keys = {int(row["id"]): str(row.get(PERSON_KEY) or "").lower() for row in rows}
@@ -226,11 +226,11 @@ class Collector:
             if state.status in ("deleted", "merged", "converted"):
                 continue
             if keys.get(winner) == record_id:
-                await records.revive(tenant, entity, record_id, winner)
+                await store.people.revive(tenant, entity, record_id, winner)
                 every = frozenset(self._fields[entity].two_way)
                 taken_over.setdefault(entity, []).append(Waiting(record_id, winner, every))
                 continue
-            await records.bury(tenant, entity, [record_id], "merged")
+            await store.people.bury(tenant, entity, [record_id], "merged")
             self._tell(
                 f"{entity} {record_id}: its person was merged in Marketo into that of "
                 f"{keys.get(winner) or 'a person without a record'}; the record in Dynamics stays as it is"
@@ -238,14 +238,14 @@ class Collector:
         return taken_over
 
     async def _bury(self, people: Sequence[int]) -> None:
-        records, tenant = self._session.store.records, self._session.name
+        store, tenant = self._session.store, self._session.name
         gone: dict[str, list[str]] = {}
-        found = await records.by_marketo_id(tenant, self._fields, people) if people else {}
+        found = await store.people.by_marketo_id(tenant, self._fields, people) if people else {}
         for entity, record_id, known in found.values():
             if known.status not in DEAD:
                 gone.setdefault(entity, []).append(record_id)
         for entity, ids in gone.items():
-            await records.bury(tenant, entity, ids, "gone")
+            await store.people.bury(tenant, entity, ids, "gone")
             self._tell(f"{entity}: {len(ids)} were deleted in Marketo; Dynamics keeps them")
 
     # The list

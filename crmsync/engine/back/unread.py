@@ -38,6 +38,6 @@ async def note_unread(session: Session, fields: PersonFields, ids: Sequence[str]
         if foreign:
             changed.append(Waiting(key, int(row["id"]), frozenset(foreign)))
     gone = sorted(agreed.keys() - there)
-    await records.bury(session.name, name, gone, "gone")
+    await session.store.people.bury(session.name, name, gone, "gone")
     await session.store.inbox.wait(session.name, name, changed)
     return bool(gone or changed)

@@ -171,7 +171,7 @@ class WriteBack:
         if not works:
             return None
         ids, marks = [one.record_id for one in works], b"".join(map(self._once_written, works))
-        flight = await self._session.store.records.take_off(
+        flight = await self._session.store.flights.take_off(
             self._session.name, self._name, "back", ids, field_set=self._field_set, marks=marks
         )
         again = [work for work in await self._send(works) if work.body]

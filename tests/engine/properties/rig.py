@@ -268,7 +268,7 @@ class Rig:
         store = self.store
         errors = [f"{one.entity} {one.code}: {one.reason}" for one in await store.errors.all("contoso")]
         found = {
-            "in flight": await store.records.flights("contoso"),
+            "in flight": await store.flights.all("contoso"),
             "pending": await store.pending.counts("contoso"),
             "inbox": await store.inbox.sizes("contoso"),
             "errors": errors if len(errors) > self.errors_before else [],
