@@ -30,6 +30,9 @@ async def deploy(
             validator=validators.Number(gte=0, lte=1000),
         ),
     ] = None,
+    remove_all: Annotated[
+        bool, Parameter(negative="", help="The folder holds no tenant file on purpose: remove all deployments.")
+    ] = False,
     tenants: TenantsFolder = DEFAULT_TENANTS,
 ) -> int:
     """Register every flow for every tenant file; remove those of deleted files.
@@ -45,7 +48,7 @@ async def deploy(
         crmsync deploy --fleet 0
     """
     console = terminal()
-    _check(tenants)
+    _check(tenants, may_be_empty=remove_all)
     prepare(console, tenants=tenants)
     await _deploy(console, tenants, fleet)
     return 0
@@ -74,13 +77,19 @@ async def serve(
     return 0
 
 
-def _check(tenants: Path) -> None:
-    """Refuse a folder or a file that is wrong, before a server is started for it."""
+def _check(tenants: Path, *, may_be_empty: bool = False) -> None:
+    """Refuse a folder or a file that is wrong, before a server is started for it or a deployment removed."""
     if not tenants.is_dir():
         raise OperatorMustAct(
             f"There is no folder {tenants}", remedy="Name the folder with the tenant files: --tenants FOLDER."
         )
-    for name in tenant_names(tenants):
+    names = tenant_names(tenants)
+    if not names and not may_be_empty:
+        raise OperatorMustAct(
+            f"There is no tenant file in {tenants}, so all deployments would be removed",
+            remedy="Name their folder: --tenants FOLDER. To remove all deployments: crmsync deploy --remove-all.",
+        )
+    for name in names:
         load_tenant(name, tenants)
 
 

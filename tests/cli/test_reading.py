@@ -222,6 +222,19 @@ def test_deploying_a_folder_that_is_not_there_changes_nothing(
 
 
 @pytest.mark.parametrize("command", ["deploy", "serve"])
+def test_a_folder_without_tenant_files_does_not_remove_all_deployments(
+    command: str, tenants: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tenants / "contoso.yaml").unlink()
+
+    assert run(command) == 1
+
+    told = capsys.readouterr().err
+    assert f"There is no tenant file in {tenants}" in told
+    assert "--remove-all" in told
+
+
+@pytest.mark.parametrize("command", ["deploy", "serve"])
 def test_a_wrong_tenant_file_is_refused_before_a_server_is_started(
     command: str, tenants: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
