@@ -28,6 +28,7 @@ from crmsync.engine.links import Links
 from crmsync.engine.load import Loader
 from crmsync.engine.participants import Observer, observer
 from crmsync.engine.plan import Change, Mode, Plan
+from crmsync.engine.removal import Remover
 from crmsync.engine.report import Counts
 from crmsync.engine.session import Session
 from crmsync.engine.succession import Succession
@@ -101,8 +102,10 @@ class Lane:
     async def open(self) -> None:
         """Number the field set; before anything else."""
         await self._planner.prepare()
-        self._loader = Loader(self._session, self._entity.logical_name, self._where, self._planner.field_set)
-        self._importer = Importer(self._session, self._loader, self._entity.logical_name, self._where)
+        name = self._entity.logical_name
+        self._loader = Loader(self._session, name, self._where, self._planner.field_set)
+        self._remover = Remover(self._session, name, self._where, self._loader)
+        self._importer = Importer(self._session, self._loader, name, self._where)
 
     @property
     def counts(self) -> Counts:
@@ -313,7 +316,7 @@ class Lane:
 
     async def remove(self, ids: Sequence[str], read_number: int) -> None:
         """Carry deletions that were left for later."""
-        await self._loader.flag_deleted(ids, read_number)
+        await self._remover.flag_deleted(ids, read_number)
         await self._session.store.pending.done(self._session.name, self._entity.logical_name, "delete", ids)
 
 

@@ -16,6 +16,7 @@ from crmsync.engine.links import Links
 from crmsync.engine.load import Loader
 from crmsync.engine.participants import PEOPLE
 from crmsync.engine.plan import Change
+from crmsync.engine.removal import Remover
 from crmsync.engine.report import Counts
 from crmsync.engine.session import Session
 from crmsync.state.participants import Participant
@@ -136,13 +137,14 @@ class Roles:
         store, tenant = self._session.store, self._session.name
         if self._field_set is None:
             self._field_set = await store.records.field_set(tenant, ROLE, NAMES)
-        loader = Loader(self._session, ROLE, destination_of_roles(self._session), self._field_set)
+        where = destination_of_roles(self._session)
+        loader = Loader(self._session, ROLE, where, self._field_set)
         try:
-            await self._bring(opportunities, due, loader)
+            await self._bring(opportunities, due, loader, Remover(self._session, ROLE, where, loader))
         finally:
             self.counts += loader.counts
 
-    async def _bring(self, opportunities: Sequence[str], due: frozenset[str], loader: Loader) -> None:
+    async def _bring(self, opportunities: Sequence[str], due: frozenset[str], loader: Loader, remover: Remover) -> None:
         store, tenant = self._session.store, self._session.name
         alive, gone = await self._planner.alive(opportunities)
         wanted = await self._planner.wanted(await store.participants.of(tenant, alive))
@@ -159,7 +161,7 @@ class Roles:
             changes.append(change)
         await loader.write(changes, 1)
         await self._forget_lost_people(changes)
-        await loader.delete([key for key in there if key not in wanted], there, 1)
+        await remover.delete([key for key in there if key not in wanted], there, 1)
         await loader.land([], [], Counts(read=unchanged, unchanged=unchanged))
 
     async def _forget_lost_people(self, changes: Sequence[Change]) -> None:
