@@ -13,16 +13,17 @@ import shutil
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import httpx
 from pydantic import SecretStr
 
 from crmsync.dynamics.auth import ClientSecret
 from crmsync.dynamics.client import DynamicsClient
+from crmsync.dynamics.schema import Entity
 from crmsync.engine import setup
 from crmsync.engine.report import SyncReport
 from crmsync.engine.session import Session, open_session
@@ -37,6 +38,7 @@ from crmsync.secrets import SecretSource, SecretStore
 from crmsync.state.store import Store, open_store
 from crmsync.tenants import Quota, Tenant, load_tenant
 
+T = TypeVar("T")
 NO_LIMITS = Limits(documented=False, latency="none")
 SMALL = Counts(leads=40, contacts=80, accounts=16)
 
@@ -54,6 +56,8 @@ class World:
     state_url: str
     name: str = "contoso"
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    _open: dict[str, Any] = field(default_factory=dict)
+    _entities: dict[str, Entity] = field(default_factory=dict)
 
     @property
     def tenant(self) -> Tenant:
@@ -103,42 +107,46 @@ class World:
 
     async def store(self) -> Store:
         """The state store, as ``crmsync status`` sees it."""
-        return await self._stack.enter_async_context(open_store(self.state_url))
+        return await self._once("store", lambda: open_store(self.state_url))
 
     async def admin(self) -> DynamicsClient:
         """Dynamics as its administrator uses it: somebody other than the sync user."""
-        app = self.facts["dynamics"]["administrator"]
-        connection = self.tenant.dynamics.model_copy(
-            update={"client_id": app["client_id"], "client_secret": SecretSource(env="UNUSED")}
-        )
-        return await self._stack.enter_async_context(
-            DynamicsClient(
-                connection,
-                ClientSecret(value=SecretStr(app["client_secret"])),
-                tenant=self.name,
-                ca_path=self.ready.ca_file,
+
+        def client() -> DynamicsClient:
+            app = self.facts["dynamics"]["administrator"]
+            connection = self.tenant.dynamics.model_copy(
+                update={"client_id": app["client_id"], "client_secret": SecretSource(env="UNUSED")}
             )
-        )
+            secret = ClientSecret(value=SecretStr(app["client_secret"]))
+            return DynamicsClient(connection, secret, tenant=self.name, ca_path=self.ready.ca_file)
+
+        return await self._once("admin", client)
 
     async def marketo(self) -> MarketoClient:
         """A look into Marketo with the tenant's own API user."""
-        facts = self.facts["marketo"]
-        quota = Quota(marketo_calls_per_20_seconds=100_000, marketo_concurrent_calls=10, marketo_calls_per_day=10**9)
-        return await self._stack.enter_async_context(
-            MarketoClient(
-                self.tenant.marketo,
-                SecretStr(facts["client_secret"]),
-                tenant=self.name,
-                quota=quota,
-                ca_path=self.ready.ca_file,
+
+        def client() -> MarketoClient:
+            quota = Quota(
+                marketo_calls_per_20_seconds=100_000, marketo_concurrent_calls=10, marketo_calls_per_day=10**9
             )
-        )
+            secret = SecretStr(self.facts["marketo"]["client_secret"])
+            return MarketoClient(self.tenant.marketo, secret, tenant=self.name, quota=quota, ca_path=self.ready.ca_file)
+
+        return await self._once("marketo", client)
+
+    async def _once(self, name: str, opened: Callable[[], AbstractAsyncContextManager[T]]) -> T:
+        """This door of the world, opened when it is used first."""
+        if name not in self._open:
+            self._open[name] = await self._stack.enter_async_context(opened())
+        return cast(T, self._open[name])
 
     async def rows(self, entity_name: str, *select: str, filter: str | None = None) -> list[dict[str, Any]]:
         """Rows of Dynamics as the administrator reads them."""
         admin = await self.admin()
-        entity = await admin.entity(entity_name)
-        return [row async for page in admin.read(entity, select, filter=filter) for row in page]
+        if entity_name not in self._entities:
+            self._entities[entity_name] = await admin.entity(entity_name)
+        pages = admin.read(self._entities[entity_name], select, filter=filter)
+        return [row async for page in pages for row in page]
 
     async def people(self, ids: list[str], *fields: str) -> dict[str, list[dict[str, Any]]]:
         """People in Marketo by their Dynamics id; a list each, because duplicates are what must not be."""
