@@ -136,6 +136,8 @@ class People:
     mass: list[str]
     to_marketo: list[str]
     to_dynamics: list[tuple[str, str, int]]
+    entities: dict[str, Any]
+    """Of Dynamics; read once, because the looks have the limits of a user, too: 6,000 requests in five minutes."""
 
 
 class Load:
@@ -197,7 +199,7 @@ class Load:
         found: dict[str, Any] = {}
         for entity in ("lead", "contact"):
             ids = [name.partition(" ")[2] for name in names if name.startswith(entity)]
-            rows = await self.dynamics.read_by_ids(await self.dynamics.entity(entity), ["jobtitle"], ids) if ids else []
+            rows = await self.dynamics.read_by_ids(self.people.entities[entity], ["jobtitle"], ids) if ids else []
             found |= {f"{entity} {row[f'{entity}id']}": row["jobtitle"] for row in rows}
         return found
 
@@ -265,11 +267,11 @@ async def phases(load: Load, mass: int, seconds: int, done: dict[str, int]) -> t
 async def people_of(dynamics: Any, marketo: Any, mass: int) -> People:
     """Who is to be changed: leads for the mass, and others that both sides have."""
     synced: dict[str, list[str]] = {}
-    for name in ("lead", "contact"):
-        entity = await dynamics.entity(name)
+    entities = {name: await dynamics.entity(name) for name in ("lead", "contact")}
+    for name, entity in entities.items():
         pages = dynamics.read(entity, [entity.primary_id], filter="new_synctomkto ne false and statecode eq 0")
         synced[name] = [row[entity.primary_id] async for page in pages for row in page]
-    leads = [row async for page in dynamics.read(await dynamics.entity("lead"), ["leadid"]) for row in page]
+    leads = [row async for page in dynamics.read(entities["lead"], ["leadid"]) for row in page]
     rest = set(synced["lead"])
     chosen = [row["leadid"] for row in leads][:mass]
     rest -= set(chosen)
@@ -281,7 +283,7 @@ async def people_of(dynamics: Any, marketo: Any, mass: int) -> People:
         strict=False,
     )
     there = await _numbers(marketo, synced["contact"][:half])
-    return People(chosen, list(there), [one for pair in pairs for one in pair])
+    return People(chosen, list(there), [one for pair in pairs for one in pair], entities)
 
 
 async def _numbers(marketo: Any, ids: Sequence[str]) -> dict[str, int]:
