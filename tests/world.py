@@ -223,30 +223,43 @@ def _home() -> tuple[tempfile.TemporaryDirectory[str], int]:
 
 def _are_free(port: int) -> bool:
     try:
-        with listening(3, port):
+        with listening(9, port):
             return True
     except OptionsWrong:
         return False
 
 
 @asynccontextmanager
-async def connected_world(folder: Path, counts: Counts = SMALL) -> AsyncIterator[World]:
-    """A tenant right after its first sync, in ``folder``: a copy of one that was connected once in this process."""
+async def connected_worlds(
+    folder: Path, names: tuple[str, ...], counts: Counts = SMALL
+) -> AsyncIterator[dict[str, World]]:
+    """Tenants of one sandbox right after their first sync, in ``folder``: a copy of those that were connected once in
+    this process."""
     home, port = _home()
     numbers = (counts.leads, counts.contacts, counts.accounts, *counts.others.values())
-    master = Path(home.name) / "-".join(map(str, numbers))
+    master = Path(home.name) / "-".join(map(str, (*names, *numbers)))
     if not (master / "state.db").exists():
-        async with _world_in(master, counts, port) as world:
-            await world.connect()
+        async with _worlds_in(master, names, counts, port) as worlds:
+            await asyncio.gather(*[world.connect() for world in worlds.values()])
     shutil.copytree(master, folder, dirs_exist_ok=True)
-    async with _world_in(folder, counts, port) as world:
-        yield world
+    async with _worlds_in(folder, names, counts, port) as worlds:
+        yield worlds
 
 
 @asynccontextmanager
-async def _world_in(folder: Path, counts: Counts, port: int) -> AsyncIterator[World]:
-    options = small_sandbox(folder / "ready.json", counts=counts, state=folder / "sandbox", port=port)
+async def connected_world(folder: Path, counts: Counts = SMALL) -> AsyncIterator[World]:
+    """One of these."""
+    async with connected_worlds(folder, ("contoso",), counts) as worlds:
+        yield worlds["contoso"]
+
+
+@asynccontextmanager
+async def _worlds_in(
+    folder: Path, names: tuple[str, ...], counts: Counts, port: int
+) -> AsyncIterator[dict[str, World]]:
+    options = small_sandbox(folder / "ready.json", tenants=names, counts=counts, state=folder / "sandbox", port=port)
     with SandboxThread(options) as ready:
-        world = World(ready, f"sqlite:///{folder}/state.db")
-        yield world
-        await world.close()
+        worlds = {name: World(ready, f"sqlite:///{folder}/state.db", name) for name in names}
+        yield worlds
+        for world in worlds.values():
+            await world.close()

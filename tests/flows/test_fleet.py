@@ -16,12 +16,11 @@ from crmsync.engine.fleet import shard_of
 from crmsync.engine.session import utc_now
 from crmsync.engine.sync import cycle
 from crmsync.sandbox.options import Counts
-from crmsync.sandbox.server import SandboxThread
 from crmsync.state.store import open_store
 from flows.fleet import one_cycle, sync_fleet
 from flows.options import FleetOptions
 from tasks.fleet import Fleet, FleetReport, open_fleet
-from tests.world import World, small_sandbox
+from tests.world import World, connected_worlds
 
 pytestmark = pytest.mark.xdist_group("prefect")
 
@@ -41,16 +40,10 @@ class Worlds(dict[str, World]):
 
 @pytest.fixture
 async def worlds(tmp_path: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Worlds]:
-    counts = Counts(leads=5, contacts=5, accounts=2)
-    with SandboxThread(small_sandbox(tmp_path / "ready.json", tenants=NAMES, counts=counts)) as ready:
-        url = f"sqlite:///{tmp_path}/state.db"
-        monkeypatch.setenv("CRMSYNC_TENANTS", str(ready.tenants_folder))
-        monkeypatch.setenv("CRMSYNC_STATE_URL", url)
-        found = Worlds({name: World(ready, url, name) for name in NAMES})
-        await asyncio.gather(*[world.connect() for world in found.values()])
-        yield found
-        for world in found.values():
-            await world.close()
+    async with connected_worlds(tmp_path, NAMES, Counts(leads=5, contacts=5, accounts=2)) as found:
+        monkeypatch.setenv("CRMSYNC_TENANTS", str(found["contoso"].ready.tenants_folder))
+        monkeypatch.setenv("CRMSYNC_STATE_URL", found["contoso"].state_url)
+        yield Worlds(found)
 
 
 async def new_lead(world: World) -> str:
