@@ -22,6 +22,12 @@ COMPANY_LINK = "externalCompanyId"
 
 Payload = dict[str, Any]
 
+STANDARD = {
+    name: Entity(logical_name=name, schema_name=schema, entity_set_name=f"{name}s", primary_id=f"{name}id")
+    for name, schema in (("contact", "Contact"), ("team", "Team"), ("connectionrole", "ConnectionRole"))
+}
+"""Tables that every organization has ("Web API EntityType Reference"): their metadata need not be asked for."""
+
 
 class Links:
     """Looks parents up for one run, and brings those that Marketo lacks. What was asked once is not asked again.
@@ -34,7 +40,6 @@ class Links:
         self._bring = bring
         self._asked: set[tuple[str, str]] = set()
         self._teams: dict[str, str | None] = {}
-        self._entities: dict[str, Entity] = {}
         self.notes: list[str] = []
 
     async def resolve(self, entity: str, payloads: Sequence[Payload], *, names_teams: bool) -> None:
@@ -96,7 +101,7 @@ class Links:
         return {one: parent[1] if parent and parent[0] == "account" else None for one, parent in parents.items()}
 
     async def names(self, entity: str, ids: Sequence[str]) -> dict[str, str]:
-        """The names of records of a small table; what cannot be read has none, and that is told."""
+        """The names of teams or connection roles; what cannot be read has none, and that is told."""
         return await self._names(entity, ids)
 
     async def _names(self, entity: str, ids: Sequence[str]) -> dict[str, str]:
@@ -105,16 +110,14 @@ class Links:
         except (PermissionMissing, EntityMissing) as error:
             self._note(f"The names of {entity} records cannot be read: {error.message}", error)
             return {}
-        key = self._entities[entity].primary_id
+        key = STANDARD[entity].primary_id
         return {row[key].lower(): row["name"] for row in rows if row.get("name")}
 
     async def _read(
         self, entity: str, select: Sequence[str], ids: Sequence[str], *, lookup_types: bool = False
     ) -> list[dict[str, Any]]:
-        if entity not in self._entities:
-            self._entities[entity] = await self._session.dynamics.entity(entity)
         read = self._session.dynamics.read_by_ids
-        return await read(self._entities[entity], select, ids, lookup_types=lookup_types)
+        return await read(STANDARD[entity], select, ids, lookup_types=lookup_types)
 
     def _note(self, text: str, _: CrmsyncError) -> None:
         if text not in self.notes:
