@@ -81,6 +81,11 @@ async def cycles(folder: Path, changes: Sequence[int]) -> None:
     async with enabled(folder) as session:
         await sync.first_sync(session)
         await sync.cycle(session, force=True)
+        # Bulk imports tell no ids of people: some thousand are looked up a cycle, until all are known.
+        while any(
+            [await session.store.people.without_marketo_id("contoso", one, limit=1) for one in ("lead", "contact")]
+        ):
+            await sync.cycle(session, force=True)
         carried = Bytes(session)
         async with administration(folder) as admin:
             for many in (0, *changes):

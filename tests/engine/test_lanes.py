@@ -180,3 +180,18 @@ async def test_many_changes_in_marketo_do_not_hold_up_a_contact_either(many: Wor
     assert report.to_dynamics["lead"].updated == 2_500
     assert (await many.person(contact, "title"))["title"] == "Between", "of the same cycle, in its second round"
     await assert_quiet(many)
+
+
+async def test_ids_of_people_are_looked_up_once_a_cycle_not_in_every_turn(
+    many: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crmsync.engine.back.collect.LEARNED_A_CYCLE", 5)
+    store = await many.store()
+    rows = await many.rows("contact", "contactid")
+    contacts = await store.records.in_marketo(many.name, "contact", [row["contactid"] for row in rows])
+    await store.records.set_marketo_ids(many.name, "contact", dict.fromkeys(contacts))
+    await mass_update(many, "Lausanne")
+
+    await many.cycle()
+
+    assert len(await store.people.without_marketo_id(many.name, "contact", limit=100)) == len(contacts) - 5

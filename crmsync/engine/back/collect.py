@@ -44,7 +44,8 @@ Record = tuple[str, str, Known]
 
 class Collector:
     """Collects for one tenant. ``notes`` tells what an administrator should know, ``noted`` of which entities there
-    are changes; with ``most`` pages of a stream read, the streams that have more are ``behind``."""
+    are changes; with ``most`` pages of a stream read, the streams that have more are ``behind``. ``learn``: look up
+    some of the people whose Marketo id is not known yet, which is once a cycle."""
 
     def __init__(
         self,
@@ -53,8 +54,10 @@ class Collector:
         seen: Glimpse | None = None,
         *,
         most: int | None = None,
+        learn: bool = True,
     ) -> None:
         self._most = most
+        self._learn = learn
         self.behind: set[str] = set()
         self.noted: set[str] = set()
         self._session = session
@@ -82,7 +85,7 @@ class Collector:
         await self.start()
         for name in self._fields:
             self._field_sets[name] = await self._session.store.records.field_sets(self._session.name, name)
-        await self._learn_ids()
+        await self._learn_ids(LEARNED_A_CYCLE if self._learn else 0)
         list_id = await self._list()
         for stream in self._streams.changed:
             async for page, mark in self._read(stream):
@@ -193,19 +196,19 @@ class Collector:
                 found |= {keys[one]: (entity, one, state) for one, state in known.items()}
         return found
 
-    async def _learn_ids(self) -> None:
+    async def _learn_ids(self, most: int) -> None:
         """Look up people whose Marketo id is not known yet. Who is not there was deleted in Marketo before."""
         store, tenant = self._session.store, self._session.name
         self._all_known = True
         for entity in self._fields:
-            ids = await store.people.without_marketo_id(tenant, entity, limit=LEARNED_A_CYCLE)
-            if not ids:
+            ids = await store.people.without_marketo_id(tenant, entity, limit=most + 1)
+            self._all_known = self._all_known and len(ids) <= most
+            if not (ids := ids[:most]):
                 continue
             rows = await self._session.marketo.people(PERSON_KEY, ids, ["id", PERSON_KEY])
             there = {str(row[PERSON_KEY]).lower(): int(row["id"]) for row in rows}
             await store.records.set_marketo_ids(tenant, entity, there)
             await store.people.bury(tenant, entity, [one for one in ids if one not in there], "gone")
-            self._all_known = self._all_known and len(ids) < LEARNED_A_CYCLE
 
     # Merges and deletions
 

@@ -36,6 +36,7 @@ class FromMarketo:
         self._more_to_create = False
         self._go_on_after: dict[str, str] = {}
         self._noted: set[str] = set()
+        self._learned = False
         self.reads_on = False
         """Whether more has happened in Marketo than was read, because there was so much."""
 
@@ -58,7 +59,8 @@ class FromMarketo:
         if not self._session.tenant.to_dynamics:
             return
         fields = person_fields(schema, selection)
-        collector = Collector(self._session, fields, self.seen, most=None if most is None else PAGES_A_ROUND)
+        pages, learn, self._learned = None if most is None else PAGES_A_ROUND, not self._learned, True
+        collector = Collector(self._session, fields, self.seen, most=pages, learn=learn)
         try:
             await self._allowed(collector.run)
         finally:
