@@ -20,7 +20,7 @@ _UNNUMBERED = [
     ).bindparams(sa.bindparam("dead", expanding=True))
     for hint, true in (("", "TRUE"), ("INDEXED BY ix_records_unnumbered", "1"))
 ]
-"""For PostgreSQL, and for SQLite, which by itself takes the primary key instead of the index: it reads the whole table."""
+"""For PostgreSQL, and for SQLite, which by itself takes the primary key for it and reads the whole table."""
 
 
 class PeopleStore:
