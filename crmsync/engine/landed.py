@@ -108,7 +108,7 @@ async def _since(
     streams = Streams(session, fields.two_way)
     for stream in streams.changed.keys() & marks.keys():
         try:
-            async with aclosing(streams.pages(stream, marks[stream].token)) as pages:
+            async with aclosing(streams.pages(marks[stream])) as pages:
                 async for page in pages:
                     for one in page.activities:
                         if one.kind == "changed" and one.lead_id in people:

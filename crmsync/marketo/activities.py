@@ -2,7 +2,7 @@
 
 A paging token stands for a moment. A page may be short, or empty, and say that there is more: reading goes on until it
 says that there is none. The last page's token is the watermark of the next read; its second comes again, so what was
-seen already is dropped by ``marketoGUID``, within one read.
+seen already is dropped by ``marketoGUID``, also if another read has seen it.
 
 Source: "Activities" and "Paging Tokens" (Marketo REST API); that ``id`` identifies nothing since 2017: "Important
 Change to Activity Records". How an old token is refused is not documented: any refusal of the token counts.
@@ -22,6 +22,8 @@ from crmsync.marketo.queries import BYTES_OF_A_URI
 from crmsync.marketo.rest import Rest
 
 CHANGE_DATA_VALUE, ADD_TO_LIST, MERGE_LEADS, DELETE_LEAD = 13, 24, 32, 37
+
+MOST_SEEN = 1_000
 
 Kind = Literal["changed", "listed", "merged", "deleted"]
 
@@ -43,11 +45,13 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class ActivityPage:
-    """A page, the token of what comes after it, and whether there is more now."""
+    """A page, the token of what comes after it, and whether there is more now. ``seen`` are the ids of the newest
+    second's activities, the last 1,000: they may come again from that token on."""
 
     activities: list[Activity]
     token: str
     more: bool
+    seen: tuple[str, ...] = ()
 
 
 async def paging_token(rest: Rest, since: datetime) -> str:
@@ -58,19 +62,23 @@ async def paging_token(rest: Rest, since: datetime) -> str:
     return answer.token
 
 
-def lead_changes(rest: Rest, token: str, fields: Sequence[str]) -> AsyncGenerator[ActivityPage, None]:
-    """Changes of these fields since ``token``. Raises ``PagingTokenRefused``."""
-    return _pages(rest, LEAD_CHANGES, token, {"fields": ",".join(fields)})
+def lead_changes(
+    rest: Rest, token: str, fields: Sequence[str], *, seen: Sequence[str] = ()
+) -> AsyncGenerator[ActivityPage, None]:
+    """Changes of these fields since ``token``, but for those ``seen``. Raises ``PagingTokenRefused``."""
+    return _pages(rest, LEAD_CHANGES, token, {"fields": ",".join(fields)}, seen)
 
 
-def deletions(rest: Rest, token: str) -> AsyncGenerator[ActivityPage, None]:
+def deletions(rest: Rest, token: str, *, seen: Sequence[str] = ()) -> AsyncGenerator[ActivityPage, None]:
     """People deleted since ``token`` (and less than 14 days ago). Raises ``PagingTokenRefused``."""
-    return _pages(rest, DELETED_LEADS, token, {})
+    return _pages(rest, DELETED_LEADS, token, {}, seen)
 
 
-def activities(rest: Rest, token: str, types: Sequence[int]) -> AsyncGenerator[ActivityPage, None]:
+def activities(
+    rest: Rest, token: str, types: Sequence[int], *, seen: Sequence[str] = ()
+) -> AsyncGenerator[ActivityPage, None]:
     """Activities of these types since ``token``. Raises ``PagingTokenRefused``."""
-    return _pages(rest, ACTIVITIES, token, {"activityTypeIds": ",".join(map(str, types))})
+    return _pages(rest, ACTIVITIES, token, {"activityTypeIds": ",".join(map(str, types))}, seen)
 
 
 def field_chunks(fields: Sequence[str]) -> list[tuple[str, ...]]:
@@ -83,8 +91,10 @@ def field_chunks(fields: Sequence[str]) -> list[tuple[str, ...]]:
     return [tuple(chunk) for chunk in chunks if chunk]
 
 
-async def _pages(rest: Rest, call: Call, token: str, params: dict[str, str]) -> AsyncGenerator[ActivityPage, None]:
-    seen: set[str] = set()
+async def _pages(
+    rest: Rest, call: Call, token: str, params: dict[str, str], before: Sequence[str]
+) -> AsyncGenerator[ActivityPage, None]:
+    seen, newest = set(before), _Newest(before)
     more, first = True, True
     while more:
         try:
@@ -94,14 +104,30 @@ async def _pages(rest: Rest, call: Call, token: str, params: dict[str, str]) -> 
                 raise PagingTokenRefused(error.message, tenant=rest.tenant, code=error.code) from error
             raise
         first = False
+        newest.add(answer.result)
         fresh = {_identity(row): row for row in answer.result if _identity(row) not in seen}
         seen.update(fresh)
         if answer.token is not None:
             token = answer.token
         more = answer.more
-        yield ActivityPage([one for row in fresh.values() if (one := _activity(row)) is not None], token, more)
+        made = [one for row in fresh.values() if (one := _activity(row)) is not None]
+        yield ActivityPage(made, token, more, newest.ids)
         if len(seen) > 100_000:
             seen.clear()  # repeats are harmless, memory without an end is not
+
+
+class _Newest:
+    """The ids of the newest second's activities; those seen before, as long as none came."""
+
+    def __init__(self, before: Sequence[str]) -> None:
+        self._second = ""
+        self.ids = tuple(before)
+
+    def add(self, rows: Sequence[dict[str, Any]]) -> None:
+        second = max([self._second, *(str(row["activityDate"]) for row in rows)])
+        kept = self.ids if second == self._second else ()
+        found = [_identity(row) for row in rows if row["activityDate"] == second]
+        self._second, self.ids = second, tuple(dict.fromkeys([*kept, *found]))[-MOST_SEEN:]
 
 
 def _identity(row: dict[str, Any]) -> str:

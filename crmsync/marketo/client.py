@@ -154,17 +154,21 @@ class MarketoClient:
         """The token from which activities since this moment are read."""
         return await activities.paging_token(self._rest, since)
 
-    def lead_changes(self, token: str, fields: Sequence[str]) -> AsyncGenerator[ActivityPage, None]:
-        """Pages of changes of these fields since ``token``; raises ``PagingTokenRefused``."""
-        return activities.lead_changes(self._rest, token, fields)
+    def lead_changes(
+        self, token: str, fields: Sequence[str], *, seen: Sequence[str] = ()
+    ) -> AsyncGenerator[ActivityPage, None]:
+        """Pages of changes of these fields since ``token``, without those ``seen``; raises ``PagingTokenRefused``."""
+        return activities.lead_changes(self._rest, token, fields, seen=seen)
 
-    def deletions(self, token: str) -> AsyncGenerator[ActivityPage, None]:
+    def deletions(self, token: str, *, seen: Sequence[str] = ()) -> AsyncGenerator[ActivityPage, None]:
         """Pages of people deleted since ``token``; raises ``PagingTokenRefused``."""
-        return activities.deletions(self._rest, token)
+        return activities.deletions(self._rest, token, seen=seen)
 
-    def activities(self, token: str, types: Sequence[int]) -> AsyncGenerator[ActivityPage, None]:
+    def activities(
+        self, token: str, types: Sequence[int], *, seen: Sequence[str] = ()
+    ) -> AsyncGenerator[ActivityPage, None]:
         """Pages of activities of these types since ``token``; raises ``PagingTokenRefused``."""
-        return activities.activities(self._rest, token, types)
+        return activities.activities(self._rest, token, types, seen=seen)
 
     async def list_id(self, name: str) -> int | None:
         """The id of the static list of this name, or None."""

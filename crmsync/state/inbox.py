@@ -25,11 +25,13 @@ from crmsync.state.tables import creations, in_flight, marketo_changes, records,
 
 
 class Watermark(BaseModel):
-    """How far one stream of activities is read. ``moved_at``: a moment that its token surely covers from."""
+    """How far one stream of activities is read. ``moved_at``: a moment that its token surely covers from. ``seen``:
+    the activities that may come again from the token on, by id."""
 
     stream: str
     token: str
     moved_at: datetime
+    seen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -260,6 +260,7 @@ watermarks = sa.Table(
     sa.Column("stream", sa.String(20), primary_key=True),
     sa.Column("token", sa.Text, nullable=False),
     sa.Column("moved_at", UtcTime, nullable=False),
+    sa.Column("seen", sa.JSON, nullable=False, server_default="[]"),
 )
 
 marketo_changes = sa.Table(

@@ -16,7 +16,7 @@ from contextlib import aclosing
 from datetime import timedelta
 
 from crmsync.engine.back.fields import Ledger, PersonFields
-from crmsync.engine.back.streams import DELETED, LIST, OTHERS, SKEW, Glimpse, Streams, covered, list_name, watched
+from crmsync.engine.back.streams import DELETED, LIST, OTHERS, SKEW, Glimpse, Streams, list_name, moved, watched
 from crmsync.engine.destination import PERSON_KEY
 from crmsync.engine.session import Session
 from crmsync.errors import PagingTokenRefused
@@ -115,9 +115,9 @@ class Collector:
         for again in (False, True):
             at = self._session.clock() - SKEW
             try:
-                async with aclosing(self._streams.pages(stream, mark.token)) as pages:
+                async with aclosing(self._streams.pages(mark)) as pages:
                     async for page in pages:
-                        yield page, Watermark(stream=stream, token=page.token, moved_at=covered(page, mark, at))
+                        yield page, moved(mark, page, at)
                         number += 1
                         if self._is_enough(stream, number, page):
                             return

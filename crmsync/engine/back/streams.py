@@ -59,17 +59,17 @@ class Streams:
     def names(self) -> list[str]:
         return [*self.changed, OTHERS, DELETED]
 
-    def pages(self, stream: str, token: str) -> AsyncGenerator[ActivityPage, None]:
-        """The stream's pages; raises ``PagingTokenRefused``."""
-        if stream == OTHERS:
-            return self._marketo.activities(token, self._types)
-        if stream == DELETED:
-            return self._marketo.deletions(token)
-        return self._marketo.lead_changes(token, self.changed[stream])
+    def pages(self, mark: Watermark) -> AsyncGenerator[ActivityPage, None]:
+        """The stream's pages from its watermark on; raises ``PagingTokenRefused``."""
+        if mark.stream == OTHERS:
+            return self._marketo.activities(mark.token, self._types, seen=mark.seen)
+        if mark.stream == DELETED:
+            return self._marketo.deletions(mark.token, seen=mark.seen)
+        return self._marketo.lead_changes(mark.token, self.changed[mark.stream], seen=mark.seen)
 
-    async def first(self, stream: str, token: str) -> ActivityPage:
+    async def first(self, mark: Watermark) -> ActivityPage:
         """The first of them."""
-        async with aclosing(self.pages(stream, token)) as pages:
+        async with aclosing(self.pages(mark)) as pages:
             return await anext(pages)
 
 
@@ -91,7 +91,7 @@ async def glimpse(session: Session, fields: Sequence[str]) -> Glimpse:
         return Glimpse(False)
     at: datetime = session.clock() - SKEW
     try:
-        found = await _to_their_ends([streams.first(name, marks[name].token) for name in streams.names])
+        found = await _to_their_ends([streams.first(marks[name]) for name in streams.names])
     except (ColumnMissing, PagingTokenRefused):
         return Glimpse(False)  # the cycle meets it again, and mends it
     except PermissionMissing as missing:
@@ -99,17 +99,16 @@ async def glimpse(session: Session, fields: Sequence[str]) -> Glimpse:
     pages = dict(zip(streams.names, found, strict=True))
     return Glimpse(
         not any(page.activities or page.more for page in found),
-        tuple(
-            Watermark(stream=name, token=page.token, moved_at=covered(page, marks[name], at))
-            for name, page in pages.items()
-        ),
+        tuple(moved(marks[name], page, at) for name, page in pages.items()),
         {name: (marks[name].token, page) for name, page in pages.items()},
     )
 
 
-def covered(page: ActivityPage, before: Watermark, now: datetime) -> datetime:
-    """From when on a page's token covers what happens: in the middle of a stream, nobody knows better than before."""
-    return before.moved_at if page.more else now
+def moved(before: Watermark, page: ActivityPage, now: datetime) -> Watermark:
+    """The watermark behind a page. From when on its token covers what happens, nobody knows better than before in the
+    middle of a stream."""
+    moment = before.moved_at if page.more else now
+    return Watermark(stream=before.stream, token=page.token, moved_at=moment, seen=page.seen)
 
 
 async def _to_their_ends(work: Iterable[Awaitable[ActivityPage]]) -> list[ActivityPage]:

@@ -12,6 +12,7 @@ from tests.engine.properties.steps import Block, Create, Cycle, Edit, Example, S
 DIES = {"times": 40, "lost": True}
 LOST_IN_MARKETO = Cycle(Trouble("marketo", "reset", "/rest/v1/leads.json", "POST", **DIES))
 LOST_IN_DYNAMICS = Cycle(Trouble("dynamics", "reset", "/api/data/v9.2/$batch", "POST", skip=1, **DIES))
+NEVER_IN_MARKETO = Cycle(Trouble("marketo", "reset", "/rest/v1/leads.json", "POST", times=40))
 NOT_EXECUTED = Cycle(Trouble("dynamics", "reset", "/api/data/v9.2/$batch", "POST", skip=1))
 
 FOUND: dict[str, list[Step]] = {
@@ -31,6 +32,10 @@ FOUND: dict[str, list[Step]] = {
     "what a dead run wrote to Dynamics is set against a later change in Marketo": [
         Create("contact"), Cycle(), Edit(0, "title", marketo=("B",)), LOST_IN_DYNAMICS,
         Edit(0, "title", marketo=("C",)),
+    ],
+    "what somebody wrote in Marketo before is taken for what a dead run was to write there": [
+        Create("contact", "B"), Cycle(), Edit(0, "title", dynamics=("A",), marketo=("A",)),
+        Edit(0, "title", marketo=("C",)), NEVER_IN_MARKETO,
     ],
     "an opt-out in Dynamics is taken for what a dead run was to write there": [
         Create("lead"), Cycle(), Edit(0, "optout", marketo=(True,)), NOT_EXECUTED,
