@@ -13,15 +13,6 @@ from crmsync.state.sql import among, among_numbers, of_entity
 from crmsync.state.syncerrors import TO_DYNAMICS, TO_MARKETO, forget_errors
 from crmsync.state.tables import records
 
-_UNNUMBERED = [
-    sa.text(
-        f"SELECT record_id FROM records {hint} WHERE tenant = :tenant AND entity = :entity AND marketo_id IS NULL "  # noqa: S608
-        f"AND in_marketo IS {true} AND status NOT IN :dead LIMIT :limit"
-    ).bindparams(sa.bindparam("dead", expanding=True))
-    for hint, true in (("", "TRUE"), ("INDEXED BY ix_records_unnumbered", "1"))
-]
-"""For PostgreSQL, and for SQLite, which by itself takes the primary key for it and reads the whole table."""
-
 
 class PeopleStore:
     """What the ledger knows of people in Marketo. Every method is one transaction."""
@@ -54,10 +45,14 @@ class PeopleStore:
 
     async def without_marketo_id(self, tenant: str, entity: str, *, limit: int) -> list[str]:
         """People that are in Marketo under an id that nobody has told yet: bulk imports tell none."""
-        parameters = {"tenant": tenant, "entity": entity, "dead": DEAD, "limit": limit}
+        query = sa.select(records.c.record_id).where(
+            of_entity(records, tenant, entity),
+            records.c.marketo_id.is_(None),
+            records.c.in_marketo.is_(True),
+            records.c.status.not_in(DEAD),
+        )
         async with self._engine.connect() as connection:
-            query = _UNNUMBERED[connection.dialect.name == "sqlite"]
-            return list(await connection.scalars(query, parameters))
+            return list(await connection.scalars(query.limit(limit)))
 
     async def bury(self, tenant: str, entity: str, ids: Sequence[str], status: Literal["gone", "merged"]) -> None:
         """The people of these records are no more in Marketo: a tombstone keeps them from being created again.
