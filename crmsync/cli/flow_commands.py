@@ -6,7 +6,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from crmsync.cli.options import DEFAULT_TENANTS, TenantArgument, TenantsFolder, Verbose
+from crmsync.cli.options import DEFAULT_TENANTS, Json, TenantArgument, TenantsFolder, Verbose
+from crmsync.cli.reading import print_json
 from crmsync.cli.running import heard, prepare
 from crmsync.cli.story import terminal
 from crmsync.engine.names import check_names, names_of
@@ -27,6 +28,7 @@ async def connect(
         bool, Parameter(negative="", help="The organization was restored or copied: read everything once more.")
     ] = False,
     notify: Notify = True,
+    json: Json = False,
     tenants: TenantsFolder = DEFAULT_TENANTS,
     verbose: Verbose = False,
 ) -> int:
@@ -44,6 +46,10 @@ async def connect(
 
         crmsync connect contoso
 
+    The report as JSON on standard output, what is told meanwhile on standard error:
+
+        crmsync connect contoso --json
+
     The tenant file now names another organization, on purpose:
 
         crmsync connect contoso --rebind
@@ -52,7 +58,7 @@ async def connect(
 
         crmsync connect contoso --rebaseline
     """
-    console = terminal()
+    console = terminal(stderr=json)
     load_tenant(tenant, tenants)
     prepare(console, tenants=tenants, verbose=verbose)
     from flows.connect import connect as flow
@@ -60,7 +66,9 @@ async def connect(
 
     console.print(f"[bold]Connecting {tenant}[/]")
     options = ConnectOptions(plan=plan, rebind=rebind, rebaseline=rebaseline, notify=notify)
-    await heard(console, lambda: flow(tenant, options))
+    report = await heard(console, lambda: flow(tenant, options))
+    if json:
+        print_json(report.model_dump())
     return 0
 
 
@@ -71,6 +79,7 @@ async def sync(
     record: Annotated[
         str | None, Parameter(help="Only this record, as entity:GUID; custom entities by their logical names.")
     ] = None,
+    json: Json = False,
     tenants: TenantsFolder = DEFAULT_TENANTS,
     verbose: Verbose = False,
 ) -> int:
@@ -84,7 +93,7 @@ async def sync(
 
         crmsync sync contoso --record lead:6f0b1c2d-0000-4000-8000-000000000001
     """
-    console = terminal()
+    console = terminal(stderr=json)
     _check(record, load_tenant(tenant, tenants))
     prepare(console, tenants=tenants, verbose=verbose)
     from flows.options import SyncOptions
@@ -93,6 +102,8 @@ async def sync(
     options = SyncOptions(record=record)
     console.print(f"Syncing {record or tenant}", style="bold", markup=False)
     report = await heard(console, lambda: flow(tenant, options))
+    if json:
+        print_json(report.model_dump())
     if report.skipped is None:
         return 1 if record is not None and report.total.failed else 0
     console.print(f"  Skipped: {report.skipped}", style="yellow", markup=False)
@@ -117,6 +128,7 @@ async def resync(
         Parameter(negative="", help="Read this one again in any case; may be given several times."),
     ] = (),
     notify: Notify = True,
+    json: Json = False,
     tenants: TenantsFolder = DEFAULT_TENANTS,
     verbose: Verbose = False,
 ) -> int:
@@ -130,7 +142,7 @@ async def resync(
 
         crmsync resync contoso --entity contact --entity new_eventregistration
     """
-    console = terminal()
+    console = terminal(stderr=json)
     file = load_tenant(tenant, tenants)
     check_names(entity, names_of(file), tenant=tenant)
     prepare(console, tenants=tenants, verbose=verbose)
@@ -138,5 +150,8 @@ async def resync(
     from flows.resync import resync as flow
 
     console.print(f"[bold]Resyncing {tenant}[/]")
-    await heard(console, lambda: flow(tenant, ResyncOptions(why=why, entities=list(entity), notify=notify)))
+    options = ResyncOptions(why=why, entities=list(entity), notify=notify)
+    report = await heard(console, lambda: flow(tenant, options))
+    if json:
+        print_json(report.model_dump())
     return 0

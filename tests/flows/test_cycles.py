@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import httpx
 import pytest
 from prefect.workers.process import ProcessWorker
 
+from crmsync.cli import flow_commands
 from crmsync.cli.demo_acts import DELETED_COLUMN, NEW_LEAD
 from crmsync.cli.demo_stage import Box
 from crmsync.state.store import open_store
@@ -38,6 +41,22 @@ async def test_sync_brings_a_new_lead_and_then_writes_nothing(contoso: Box, pref
         assert (await sync("contoso")).total.written == 0
         latest = (await prefect.get("/artifacts/sync-contoso-summary/latest")).json()["id"]
     assert latest == shown, "a cycle that found nothing leaves the summary of the last one that did something"
+
+
+async def test_with_json_a_command_prints_its_report_and_nothing_else(
+    contoso: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands: dict[str, Callable[..., Awaitable[int]]] = {
+        "first sync": flow_commands.connect,
+        "cycle": flow_commands.sync,
+        "resync": flow_commands.resync,
+    }
+    for kind, command in commands.items():
+        assert await command("contoso", json=True, tenants=contoso.tenants) == 0
+        told = capsys.readouterr()
+        report = json.loads(told.out)
+        assert (report["tenant"], report["kind"]) == ("contoso", kind)
+        assert (report["skipped"] or "done in") in told.err
 
 
 async def test_sync_of_a_busy_tenant_completes_and_says_that_it_was_skipped(contoso: Box) -> None:
