@@ -6,6 +6,7 @@ package hands in, because the library knows nothing of Prefect.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -70,8 +71,22 @@ class SecretStore:
 
     async def _look(self, source: SecretSource) -> str | None:
         if source.env is not None:
-            return self._environment.get(source.env) or dotenv_values(self._folder / ".env").get(source.env)
+            return self._environment.get(source.env) or _beside(self._folder / ".env").get(source.env)
         if source.file is not None:
             path = source.file if source.file.is_absolute() else self._folder / source.file
             return path.read_text(encoding="utf-8").strip() if path.is_file() else None
         return await self._read_block(str(source.block)) if self._read_block else None
+
+
+def _beside(path: Path) -> Mapping[str, str | None]:
+    """What stands in this file; parsed once as long as it is the same, for the tenants of a fleet may share it."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return {}
+    return _parsed(path, found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+@functools.lru_cache(maxsize=1)
+def _parsed(path: Path, *_: int) -> Mapping[str, str | None]:
+    return dotenv_values(path, interpolate=False)  # a secret is what stands there, also with ${ in it

@@ -160,6 +160,17 @@ async def test_a_secret_is_looked_for_where_the_file_says(tmp_path: Path) -> Non
     assert await get(SecretSource(file=Path("marketo.secret"))) == "from a file"
 
 
+async def test_a_secret_beside_the_tenant_files_is_taken_as_it_stands_there_now(tmp_path: Path) -> None:
+    store, place = SecretStore(tmp_path, environment={}), SecretSource(env="SECRET")
+
+    async def get() -> str:
+        return (await store.get(place, tenant="contoso", purpose="secret")).get_secret_value()
+
+    for value in ("a${HOME}b#c", "renewed", "RENEWED"):
+        (tmp_path / ".env").write_text(f"SECRET='{value}'\n")
+        assert await get() == value
+
+
 async def test_a_missing_secret_names_its_place(tmp_path: Path) -> None:
     store = SecretStore(tmp_path, environment={})
 

@@ -59,8 +59,9 @@ class FromMarketo:
         if not self._session.tenant.to_dynamics:
             return
         fields = person_fields(schema, selection)
-        pages, learn, self._learned = None if most is None else PAGES_A_ROUND, not self._learned, True
-        collector = Collector(self._session, fields, self.seen, most=pages, learn=learn)
+        pages = None if most is None else PAGES_A_ROUND
+        collector = Collector(self._session, fields, self.seen, most=pages, learn=not self._learned)
+        self._learned = True
         try:
             await self._allowed(collector.run)
         finally:
