@@ -86,6 +86,12 @@ class TenantStore:
             query = sa.select(tenants.c.tenant).where(tenants.c.state == str(state))
             return set(await connection.scalars(query))
 
+    async def of_subscription(self, subscription: str) -> list[TenantRow]:
+        """The tenants that are bound to it."""
+        async with self._engine.connect() as connection:
+            query = sa.select(tenants).where(tenants.c.subscription == subscription).order_by(tenants.c.tenant)
+            return [_row(found) for found in (await connection.execute(query)).mappings()]
+
     async def history(self, tenant: str) -> list[Move]:
         """The audit log, oldest first."""
         query = sa.select(audit).where(audit.c.tenant == tenant).order_by(audit.c.id)
@@ -156,8 +162,10 @@ class TenantStore:
 
 async def _get(connection: AsyncConnection, tenant: str) -> TenantRow:
     found = (await connection.execute(sa.select(tenants).where(tenants.c.tenant == tenant))).mappings().first()
-    if found is None:
-        return TenantRow(tenant=tenant)
+    return TenantRow(tenant=tenant) if found is None else _row(found)
+
+
+def _row(found: sa.RowMapping) -> TenantRow:
     binding = Binding(**{name: found[name] for name in Binding.model_fields}) if found["organization_id"] else None
     return TenantRow(binding=binding, **{name: found[name] for name in TenantRow.model_fields if name != "binding"})
 

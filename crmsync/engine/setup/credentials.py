@@ -161,14 +161,14 @@ def organization_replaced(session: Session, bound: Binding, found_id: str) -> Bi
 
 
 async def _refuse_shared_subscription(session: Session, binding: Binding) -> None:
-    for name in await session.store.tenants.names():
-        other = (await session.store.tenants.get(name)).binding
-        if name == session.name or other is None or other.subscription != binding.subscription:
+    for row in await session.store.tenants.of_subscription(binding.subscription):
+        other = row.binding
+        if row.tenant == session.name or other is None:
             continue
         if other.organization_id.lower() != binding.organization_id.lower():
             raise BindingRefused(
                 f"Subscription {binding.subscription} is bound to organization '{other.organization_name}' "
-                f"by tenant '{name}'",
+                f"by tenant '{row.tenant}'",
                 tenant=session.name,
                 remedy="One subscription takes one organization: name another subscription in the tenant file.",
             )
