@@ -28,7 +28,8 @@ def plain(name: str, value: Any) -> Any:
 @dataclass
 class Field:
     """One two-way field of one record. ``carried``: a cycle that died had brought its value to these sides; if somebody
-    edits it there before the next one, nobody can tell whether that was before or after."""
+    edits it there before the next one, nobody can tell whether that was before or after. ``sent``: what cycles that
+    died may have sent to Marketo; if somebody writes the same there, nobody can tell who did."""
 
     name: str
     dynamics: Any
@@ -36,6 +37,7 @@ class Field:
     edited: set[Side] = field(default_factory=set)
     loose: bool = False
     carried: set[Side] = field(default_factory=set)
+    sent: set[Any] = field(default_factory=set)
     agreed: Any = "never"
 
     def edit(self, side: Side, value: Any) -> None:
@@ -45,7 +47,7 @@ class Field:
             self.edited.add(side)
             if value == self.agreed:
                 self.edited.discard(side)  # back to what both had: no change
-            self.loose = self.loose or side in self.carried
+            self.loose = self.loose or side in self.carried or (side == "marketo" and value in self.sent)
 
     def targets(self, entity: str, *, anew: bool) -> set[Any]:
         """What both sides may end with. ``anew``: the record is written as a whole, as it is in Dynamics."""
@@ -154,6 +156,10 @@ class Record:
         )
         was_equal = one.dynamics == one.marketo and not appeared
         one.carried.clear()
+        if finished:
+            one.sent.clear()
+        elif one.dynamics != one.marketo:
+            one.sent.add(one.dynamics)
         if not finished and self.stale:
             one.carried |= {"dynamics", "marketo"}
         elif not finished and here != one.dynamics:
