@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from crmsync.state.collisions import Collision, keep_collisions
 from crmsync.state.counting import BACK_COUNTERS
+from crmsync.state.pending import mark
 from crmsync.state.records import Outcome
 from crmsync.state.sql import among, among_numbers, now, upsert
 from crmsync.state.syncerrors import TO_DYNAMICS, SyncError, forget_errors, keep_errors
@@ -222,11 +223,12 @@ class InboxStore:
         later: Mapping[int, datetime] | None = None,
         errors: Sequence[SyncError] = (),
         well: Sequence[str] = (),
+        again: Sequence[str] = (),
         counts: Mapping[str, int] | None = None,
     ) -> None:
         """Write what became of people to be created: those in ``done`` wait no more, ``later`` says when to try again.
 
-        ``well`` are the names under which earlier errors of theirs stand.
+        ``well`` are the names under which earlier errors of theirs stand, ``again`` the records to be read once more.
         """
         moment = now()
         async with self._engine.begin() as connection:
@@ -243,6 +245,7 @@ class InboxStore:
                     .where(creations.c.tenant == tenant, creations.c.marketo_id == person)
                     .values(not_before=at)
                 )
+            await mark(connection, tenant, entity, "again", again)
             await keep_errors(connection, tenant, errors)
             await forget_errors(connection, tenant, entity, well, direction=TO_DYNAMICS)
             await BACK_COUNTERS.add(connection, tenant, entity, counts or {}, moment if rows else None)

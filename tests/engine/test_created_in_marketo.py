@@ -200,6 +200,31 @@ async def test_a_run_that_dies_while_it_creates_creates_nobody_twice(
     await assert_quiet(connected, **options)
 
 
+async def test_a_record_whose_person_was_refused_its_key_is_read_once_more_when_it_has_it(connected: World) -> None:
+    options = creating("lead")
+    number = await a_list(connected)
+    await cycle_as(connected, **options)
+    ada = await somebody(connected)
+    await put_on_list(connected, number, ada)
+    await connected.post(
+        "faults",
+        {"service": "marketo", "method": "POST", "path": "/rest/v1/leads.json", "times": 1, "kind": "marketo",
+         "code": "1003"},
+    )  # fmt: skip
+
+    for _ in range(2):
+        await cycle_as(connected, **options)  # made and refused; met as a record without a person
+    assert (await record_of(connected, ada))["dynamicsId"] is None
+    async with (await connected.store()).engine.begin() as connection:
+        await connection.exec_driver_sql("UPDATE creations SET not_before = NULL")  # an hour later
+    await cycle_as(connected, **options)
+
+    person = await record_of(connected, ada, "externalSalesPersonId")
+    row = await in_dynamics(connected, "lead", person["dynamicsId"], "_ownerid_value")
+    assert person["externalSalesPersonId"] == row["_ownerid_value"]
+    await assert_quiet(connected, **options)
+
+
 async def test_duplicate_rules_refuse_only_when_the_tenant_asks_for_them(connected: World) -> None:
     [twin] = (await connected.rows("lead", "emailaddress1", filter="emailaddress1 ne null"))[:1]
     number = await a_list(connected)

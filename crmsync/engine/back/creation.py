@@ -10,7 +10,7 @@ is left alone, one whose record was deleted there is created anew.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -79,12 +79,14 @@ class Creator:
         ids = {one.marketo_id: one.record_id or str(uuid4()) for one in waiting if one.marketo_id in bodies}
         await self._session.store.inbox.name_creations(self._session.name, ids)
         created, refused = await self._create(bodies, ids)
-        await self._link({one: ids[one] for one in created}, people, bodies, refused)
+        tried_before = {one.marketo_id for one in waiting if one.record_id is not None}
+        await self._link({one: ids[one] for one in created}, people, bodies, refused, tried_before)
         await self._refuse(refused)
         return len(wanted)
 
     async def _wanted(self, waiting: Sequence[Creation], people: Mapping[int, dict[str, Any]]) -> set[int]:
-        """Who is to be created: without a record, or with one that is deleted; and who was created, but not linked."""
+        """Who is to be created: without a record, or with one that is deleted; and who was created, but not linked, or
+        linked by a call whose answer was lost, which leaves a tombstone if the next one is refused."""
         keys = {one: str(row.get(PERSON_KEY) or "").lower() for one, row in people.items()}
         known: dict[str, str] = {}
         for entity in TYPES:
@@ -96,7 +98,7 @@ class Creator:
         return {
             one
             for one, key in keys.items()
-            if not key or known.get(key) == "deleted" or (one in half_done and key not in known)
+            if not key or known.get(key) == "deleted" or (one in half_done and known.get(key, "gone") == "gone")
         }
 
     async def _bodies(self, people: Sequence[dict[str, Any]]) -> dict[int, Body]:
@@ -168,10 +170,12 @@ class Creator:
         people: Mapping[int, dict[str, Any]],
         bodies: Mapping[int, Body],
         refused: dict[int, CrmsyncError],
+        tried_before: Set[int],
     ) -> None:
         """Give the people their key. By Marketo's id: nobody can be created by that, however often it is sent.
 
-        A value that Dynamics cannot take waits as a change of its own, and becomes a sync error of that field.
+        A value that Dynamics cannot take waits as a change of its own, and becomes a sync error of that field. A record
+        that was made before may have been met while its person was not linked: it is read once more.
         """
         if not ids:
             return
@@ -180,18 +184,21 @@ class Creator:
             for one, record_id in ids.items()
         ]
         answers = await self._session.marketo.sync_people(rows, action="updateOnly", lookup_field="id")
-        outcomes, done, waiting = [], [], []
+        outcomes, done, waiting, again = [], [], [], []
         for (one, record_id), answer in zip(ids.items(), answers, strict=True):
             linked = answer.status == "updated"
             outcomes.append(self._outcome(record_id, people[one], bodies[one], linked=linked))
             if linked and bodies[one].left_out:
                 waiting.append(Waiting(record_id, one, bodies[one].left_out))
+            if linked and one in tried_before:
+                again.append(record_id)
             if linked or answer.code == NOBODY:
                 done.append(one)
             else:
                 refused[one] = _not_linked(record_id, answer)
         await self._session.store.inbox.wait(self._session.name, self._name, waiting)
-        await self._land(outcomes=outcomes, done=done, well=[_name(one) for one in done], counts={"created": len(done)})
+        well, counts = [_name(one) for one in done], {"created": len(done)}
+        await self._land(outcomes=outcomes, done=done, well=well, again=again, counts=counts)
 
     def _outcome(self, record_id: str, person: dict[str, Any], body: Body, *, linked: bool) -> Outcome:
         """What Marketo holds of the new record: the rest comes with its first change from Dynamics. A person who could

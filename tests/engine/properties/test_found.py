@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.engine.properties.rig import Rig, Trouble
-from tests.engine.properties.steps import Block, Create, Cycle, Edit, Example, Step
+from tests.engine.properties.rig import REFUSED, Rig, Trouble
+from tests.engine.properties.steps import Block, Create, Cycle, Edit, Example, Join, Step
 
 DIES = {"times": 40, "lost": True}
 LOST_IN_MARKETO = Cycle(Trouble("marketo", "reset", "/rest/v1/leads.json", "POST", **DIES))
@@ -40,6 +40,9 @@ FOUND: dict[str, list[Step]] = {
     "an opt-out in Dynamics is taken for what a dead run was to write there": [
         Create("lead"), Cycle(), Edit(0, "optout", marketo=(True,)), NOT_EXECUTED,
         Edit(0, "optout", dynamics=(True,), marketo=(False,)),
+    ],
+    "a record whose person was linked by a lost call, and then refused, is never written again": [
+        Join(), LOST_IN_MARKETO, Cycle(Trouble("marketo", "marketo", "/rest/v1/leads.json", "POST", code=REFUSED)),
     ],
     "an opt-out that was made while the record was filtered is forgotten": [
         Create("contact"), Cycle(), Block(0, True), Cycle(), Edit(0, "optout", marketo=(True,)), Cycle(),
