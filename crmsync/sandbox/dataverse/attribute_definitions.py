@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from crmsync.sandbox.dataverse.columns import CHOICE_KINDS, Column, OptionSet
+from crmsync.sandbox.dataverse.columns import CHOICE_KINDS, SUPPORTED, Column, OptionSet
 from crmsync.sandbox.dataverse.errors import bad_request, invalid_argument
 from crmsync.sandbox.dataverse.options import NO_YES, Option
 
@@ -54,6 +54,7 @@ def new_columns(body: Mapping[str, Any], option_sets: OptionSets) -> list[Column
     if kind in {"Lookup", "Uniqueidentifier"}:
         raise bad_request(f"A {kind.lower()} column is not created by itself.")
     options, global_options = new_options(kind, body, option_sets)
+    lowest, highest = SUPPORTED.get(kind, (None, None))
     column = Column(
         name=schema_name.lower(),
         kind=kind,
@@ -61,8 +62,8 @@ def new_columns(body: Mapping[str, Any], option_sets: OptionSets) -> list[Column
         schema_name=schema_name,
         max_length=body.get("MaxLength") or _DEFAULT_LENGTHS.get(kind),
         precision=body.get("Precision", _DEFAULT_PRECISION.get(kind)),
-        minimum=body.get("MinValue"),
-        maximum=body.get("MaxValue"),
+        minimum=body.get("MinValue", lowest),
+        maximum=body.get("MaxValue", highest),
         format=value_of(body.get("FormatName")) or body.get("Format") or _DEFAULT_FORMATS.get(kind),
         behavior=(value_of(body.get("DateTimeBehavior")) or "UserLocal") if kind == "DateTime" else None,
         options=options,
@@ -127,8 +128,12 @@ def _check(column: Column) -> None:
         raise invalid_argument(f"MaxLength of {column.name} must be between 1 and {longest}.")
     if finest is not None and not 0 <= (column.precision or 0) <= finest:
         raise invalid_argument(f"Precision of {column.name} must be between 0 and {finest}.")
-    if column.minimum is not None and column.maximum is not None and column.minimum > column.maximum:
-        raise invalid_argument(f"MinValue of {column.name} is above its MaxValue.")
+    if column.minimum is not None and column.maximum is not None:
+        lowest, highest = SUPPORTED[column.kind]
+        if column.minimum > column.maximum:
+            raise invalid_argument(f"MinValue of {column.name} is above its MaxValue.")
+        if column.minimum < lowest or column.maximum > highest:
+            raise invalid_argument(f"The range of {column.name} must be within {lowest:.0f} and {highest:.0f}.")
     if column.required not in {"None", "SystemRequired", "ApplicationRequired", "Recommended"}:
         raise invalid_argument(f"'{column.required}' is not a required level.")
 

@@ -174,16 +174,29 @@ def memo(name: str, label: str, length: int = 2000, **more: Any) -> Column:
     return Column(name, "Memo", label, max_length=length, format="TextArea", **more)
 
 
-def integer(name: str, label: str, low: int = -2147483648, high: int = 2147483647, **more: Any) -> Column:
+SUPPORTED: dict[str, tuple[float, float]] = {
+    "Integer": (-(2**31), 2**31 - 1),
+    "BigInt": (-(2**63), 2**63 - 1),
+    "Decimal": (-1e11, 1e11),
+    "Double": (-1e11, 1e11),
+    "Money": (-922337203685477.0, 922337203685477.0),
+}
+"""The range that a type supports, which is a column's own unless its definition narrows it: MinSupportedValue and
+MaxSupportedValue of its AttributeMetadata."""
+
+
+def integer(name: str, label: str, low: int = -(2**31), high: int = 2**31 - 1, **more: Any) -> Column:
     return Column(name, "Integer", label, minimum=low, maximum=high, format="None", **more)
 
 
 def bigint(name: str, label: str, **more: Any) -> Column:
-    return Column(name, "BigInt", label, minimum=-(2**63), maximum=2**63 - 1, **more)
+    low, high = SUPPORTED["BigInt"]
+    return Column(name, "BigInt", label, minimum=low, maximum=high, **more)
 
 
 def decimal(name: str, label: str, precision: int = 2, **more: Any) -> Column:
-    return Column(name, "Decimal", label, precision=precision, minimum=-1e11, maximum=1e11, **more)
+    low, high = SUPPORTED["Decimal"]
+    return Column(name, "Decimal", label, precision=precision, minimum=low, maximum=high, **more)
 
 
 def double(name: str, label: str, precision: int = 5, low: float = -1e11, high: float = 1e11, **more: Any) -> Column:
@@ -192,7 +205,8 @@ def double(name: str, label: str, precision: int = 5, low: float = -1e11, high: 
 
 def money(name: str, label: str, **more: Any) -> tuple[Column, Column]:
     """A money column and its read-only twin in the base currency."""
-    limits = {"precision": 2, "minimum": -922337203685477.0, "maximum": 922337203685477.0}
+    low, high = SUPPORTED["Money"]
+    limits = {"precision": 2, "minimum": low, "maximum": high}
     base = Column(f"{name}_base", "Money", f"{label} (Base)", creatable=False, updatable=False, **limits, **more)  # type: ignore[arg-type]
     return Column(name, "Money", label, **limits, **more), base  # type: ignore[arg-type]
 

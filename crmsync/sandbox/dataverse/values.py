@@ -29,6 +29,7 @@ from crmsync.sandbox.dataverse.messages import GUID, ROOT, parse_guid, parse_seg
 from crmsync.sandbox.dataverse.schema import LiveTable, Schema
 
 EARLIEST = datetime(1753, 1, 1, tzinfo=UTC)
+LATEST = datetime(9999, 12, 30, 23, 59, 59, tzinfo=UTC)
 MOST_CHOICES = 150
 BIND = "@odata.bind"
 FindRow = Callable[[str, str], str]
@@ -170,10 +171,15 @@ def _moment(entity: str, column: Column, value: Any) -> str:
     elif len(value) <= len("2024-05-01"):
         raise _mismatch(entity, column, value)
     else:
-        aware = parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+        # The last hours of the year 9999 in the west are beyond what datetime holds, and beyond CrmDateTime anyway.
+        aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
     if aware < EARLIEST:
         raise invalid_argument("DateTime is less than minumum value supported by CrmDateTime. Actual value: " + value)
-    return value if column.date_only else aware.strftime("%Y-%m-%dT%H:%M:%SZ")
+    if aware > LATEST:
+        raise invalid_argument(
+            "DateTime is greater than maximum value supported by CrmDateTime. Actual value: " + value
+        )
+    return value if column.date_only else aware.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _choice(entity: str, column: Column, value: Any) -> int:

@@ -166,6 +166,42 @@ async def test_a_new_column_can_be_written_read_and_deleted(contoso: Contoso, bo
     assert error(await contoso.sync.get(f"leads?$select={name}"))[:2] == (400, "0x80060888")
 
 
+@pytest.mark.parametrize(
+    ("kind", "given", "limits"),
+    [
+        ("Integer", {}, (-2147483648, 2147483647)),
+        ("Integer", {"MinValue": 0, "MaxValue": 9}, (0, 9)),
+        ("BigInt", {}, (-(2**63), 2**63 - 1)),
+        ("Decimal", {"MinValue": 0}, (0, 1e11)),
+        ("Double", {}, (-1e11, 1e11)),
+        ("Money", {}, (-922337203685477.0, 922337203685477.0)),
+    ],
+)
+async def test_a_number_column_has_a_range_and_refuses_what_is_beyond_it(
+    contoso: Contoso, kind: str, given: dict[str, float], limits: tuple[float, float]
+) -> None:
+    made = await contoso.admin.post(f"{LEAD}/Attributes", json=definition(kind, "new_Number", **given))
+    assert made.status_code == 204, made.text
+
+    asked = f"{LEAD}/Attributes(LogicalName='new_number')/{CRM}{kind}AttributeMetadata?$select=MinValue,MaxValue"
+    told = (await contoso.sync.get(asked)).json()
+    assert (told["MinValue"], told["MaxValue"]) == limits
+    (lead,) = contoso.leads({"lastname": "Kept"})
+    for value in limits:
+        kept = await contoso.sync.patch(f"leads({lead})", json={"new_number": value}, headers={"If-Match": "*"})
+        assert kept.status_code == 204, kept.text
+    if kind != "BigInt":
+        beyond = await contoso.sync.patch(
+            f"leads({lead})", json={"new_number": limits[1] + 1}, headers={"If-Match": "*"}
+        )
+        assert error(beyond)[:2] == (400, "0x80044330")
+
+
+async def test_a_range_wider_than_the_type_is_refused(contoso: Contoso) -> None:
+    wide = definition("Integer", "new_Number", MaxValue=2**31)
+    assert error(await contoso.admin.post(f"{LEAD}/Attributes", json=wide))[:2] == (400, "0x80040203")
+
+
 async def test_a_name_that_is_taken_or_has_no_prefix(contoso: Contoso) -> None:
     taken = await contoso.admin.post(f"{LEAD}/Attributes", json=definition("Boolean", "new_SyncToMkto"))
     assert error(taken)[:2] == (400, "0x80047013")
