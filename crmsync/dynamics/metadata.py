@@ -68,12 +68,16 @@ def _text(row: Row) -> Row:
     return {"max_length": row.get("MaxLength"), "format": _value(row.get("FormatName")) or _value(row.get("Format"))}
 
 
+def _range(row: Row) -> Row:
+    return {"min_value": row.get("MinValue"), "max_value": row.get("MaxValue")}
+
+
 def _number(row: Row) -> Row:
-    return {"precision": row.get("Precision")}
+    return {"precision": row.get("Precision"), **_range(row)}
 
 
 def _whole_number(row: Row) -> Row:
-    return {"format": _value(row.get("Format"))}
+    return {"format": _value(row.get("Format")), **_range(row)}
 
 
 def _date_time(row: Row) -> Row:
@@ -94,6 +98,7 @@ class Cast:
 _BOTH_SETS = "OptionSet($select=Options),GlobalOptionSet($select=Options)"
 _TWO_OPTIONS = "OptionSet($select=TrueOption,FalseOption)"
 _OPTION_SET = "OptionSet($select=Options)"
+_RANGE = "LogicalName,MinValue,MaxValue"
 
 CASTS: tuple[Cast, ...] = (
     Cast("Picklist", frozenset({"PicklistType"}), "LogicalName", _choices, _BOTH_SETS),
@@ -103,10 +108,11 @@ CASTS: tuple[Cast, ...] = (
     Cast("Boolean", frozenset({"BooleanType"}), "LogicalName", _two_options, _TWO_OPTIONS),
     Cast("String", frozenset({"StringType"}), "LogicalName,MaxLength,FormatName", _text),
     Cast("Memo", frozenset({"MemoType"}), "LogicalName,MaxLength,Format", _text),
-    Cast("Integer", frozenset({"IntegerType"}), "LogicalName,Format", _whole_number),
-    Cast("Decimal", frozenset({"DecimalType"}), "LogicalName,Precision", _number),
-    Cast("Double", frozenset({"DoubleType"}), "LogicalName,Precision", _number),
-    Cast("Money", frozenset({"MoneyType"}), "LogicalName,Precision", _number),
+    Cast("Integer", frozenset({"IntegerType"}), f"{_RANGE},Format", _whole_number),
+    Cast("BigInt", frozenset({"BigIntType"}), _RANGE, _range),
+    Cast("Decimal", frozenset({"DecimalType"}), f"{_RANGE},Precision", _number),
+    Cast("Double", frozenset({"DoubleType"}), f"{_RANGE},Precision", _number),
+    Cast("Money", frozenset({"MoneyType"}), f"{_RANGE},Precision", _number),
     Cast("DateTime", frozenset({"DateTimeType"}), "LogicalName,Format,DateTimeBehavior", _date_time),
     Cast("Lookup", LOOKUP_TYPES, "LogicalName,Targets", _lookup),
 )

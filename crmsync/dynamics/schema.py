@@ -8,11 +8,16 @@ Shapes follow "Query table definitions using the Web API" and "Column data types
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
 LOOKUP_TYPES = frozenset({"LookupType", "CustomerType", "OwnerType"})
+
+EARLIEST_DATE = datetime(1753, 1, 1, tzinfo=UTC)
+LATEST_DATE = datetime(9999, 12, 30, 23, 59, 59, tzinfo=UTC)
+"""The range of every date column: constants of the platform (MinSupportedValue and MaxSupportedValue of
+DateTimeAttributeMetadata), which no column's own metadata tells."""
 
 
 class Attribute(BaseModel):
@@ -20,7 +25,8 @@ class Attribute(BaseModel):
 
     ``options`` maps option value to its English (1033) label, for choices, states, statuses, multi-selects and (0/1)
     two-option columns. ``format`` is FormatName or Format (``Email``, ``Url``, ``DateOnly`` ...), ``behavior`` the
-    DateTimeBehavior.
+    DateTimeBehavior. ``max_length`` counts UTF-16 units. ``min_value`` and ``max_value`` (both allowed) are those of
+    Integer, BigInt, Decimal, Double and Money columns; None when the snapshot is older than crmsync's reading of them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -43,6 +49,8 @@ class Attribute(BaseModel):
     required_level: str = "None"
     max_length: int | None = None
     precision: int | None = None
+    min_value: int | float | None = None
+    max_value: int | float | None = None
     format: str | None = None
     behavior: str | None = None
     targets: tuple[str, ...] = ()

@@ -119,6 +119,8 @@ def _aspects(entity: str, was: Attribute, now: Attribute) -> Iterator[Change]:
         ("format", was.format, now.format),
         ("behavior", was.behavior, now.behavior),
         ("maximum length", was.max_length, now.max_length),
+        ("precision", was.precision, now.precision),
+        *_limits(was, now),
         ("label", was.display_name, now.display_name),
         ("targets", ", ".join(was.targets), ", ".join(now.targets)),
         ("readable", _yes_or_no(was.readable), _yes_or_no(now.readable)),
@@ -126,10 +128,24 @@ def _aspects(entity: str, was: Attribute, now: Attribute) -> Iterator[Change]:
     )
     for aspect, before, after in aspects:
         if before != after:
-            text = f"{aspect} of {name} changed from {before or 'none'} to {after or 'none'}"
+            text = f"{aspect} of {name} changed from {_shown(before)} to {_shown(after)}"
             yield Change(entity=entity, attribute=name, what="changed", aspect=aspect, text=text)
     for text in _options(name, was.options, now.options):
         yield Change(entity=entity, attribute=name, what="changed", aspect="options", text=text)
+
+
+def _limits(was: Attribute, now: Attribute) -> Iterator[tuple[str, object, object]]:
+    """Every number column has limits, so a snapshot without them was taken by a version that did not read them."""
+    for aspect, before, after in (
+        ("minimum", was.min_value, now.min_value),
+        ("maximum", was.max_value, now.max_value),
+    ):
+        if before is not None and after is not None:
+            yield aspect, before, after
+
+
+def _shown(value: object) -> object:
+    return "none" if value is None or value == "" else value
 
 
 def _options(name: str, was: Mapping[int, str], now: Mapping[int, str]) -> Iterator[str]:
@@ -180,5 +196,5 @@ def _object(name: str, old: ObjectSchema, new: ObjectSchema) -> Iterator[Change]
             )
             for aspect, before, after in aspects:
                 if before != after:
-                    text = f"{aspect} of {field} changed from {before or 'none'} to {after or 'none'}"
+                    text = f"{aspect} of {field} changed from {_shown(before)} to {_shown(after)}"
                     yield Change(entity=name, attribute=field, what="changed", aspect=aspect, text=text)

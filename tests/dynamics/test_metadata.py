@@ -44,6 +44,7 @@ COLUMNS = [
     column("new_notes", "MemoType", IsCustomAttribute=True, DisplayName=labelled()),
     column("new_score", "IntegerType"),
     column("new_rate", "DecimalType"),
+    column("versionnumber", "BigIntType"),
     column("revenue", "MoneyType"),
     column("createdon", "DateTimeType", IsValidForUpdate=False),
     column("leadsourcecode", "PicklistType"),
@@ -58,9 +59,10 @@ COLUMNS = [
 CAST_ROWS = {
     "String": [{"LogicalName": "fullname", "MaxLength": 160, "FormatName": {"Value": "Text"}}],
     "Memo": [{"LogicalName": "new_notes", "MaxLength": 2000}],
-    "Integer": [{"LogicalName": "new_score", "Format": "None"}],
-    "Decimal": [{"LogicalName": "new_rate", "Precision": 3}],
-    "Money": [{"LogicalName": "revenue", "Precision": 2}],
+    "Integer": [{"LogicalName": "new_score", "Format": "None", "MinValue": 0, "MaxValue": 100}],
+    "BigInt": [{"LogicalName": "versionnumber", "MinValue": -(2**63), "MaxValue": 2**63 - 1}],
+    "Decimal": [{"LogicalName": "new_rate", "Precision": 3, "MinValue": -0.5, "MaxValue": 0.5}],
+    "Money": [{"LogicalName": "revenue", "Precision": 2, "MinValue": 0.0, "MaxValue": 922337203685477.0}],
     "DateTime": [{"LogicalName": "createdon", "Format": "DateAndTime", "DateTimeBehavior": {"Value": "UserLocal"}}],
     "Picklist": [{"LogicalName": "leadsourcecode", "OptionSet": {"Options": [option(1, "Web"), option(2, None)]}}],
     "MultiSelectPicklist": [
@@ -119,6 +121,12 @@ async def test_what_only_a_cast_tells(dynamics):
     assert (columns["fullname"].max_length, columns["fullname"].format) == (160, "Text")
     assert columns["new_notes"].max_length == 2000
     assert (columns["new_rate"].precision, columns["revenue"].precision) == (3, 2)
+    assert {name: (column.min_value, column.max_value) for name, column in columns.items() if column.max_value} == {
+        "new_score": (0, 100),
+        "versionnumber": (-9223372036854775808, 9223372036854775807),
+        "new_rate": (-0.5, 0.5),
+        "revenue": (0.0, 922337203685477.0),
+    }
     assert (columns["createdon"].format, columns["createdon"].behavior) == ("DateAndTime", "UserLocal")
     assert columns["leadsourcecode"].options == {1: "Web", 2: "2"}
     assert columns["new_topics"].options == {7: "Sport"}

@@ -47,6 +47,21 @@ def test_a_column_made_again_is_another_column() -> None:
         (column("a", "Integer"), column("a", "Decimal"), "type of a changed from integer to decimal"),
         (column("a", "String", 50), column("a", "String", 90), "maximum length of a changed from 50 to 90"),
         (
+            column("a", "Decimal", precision=2),
+            column("a", "Decimal", precision=0),
+            "precision of a changed from 2 to 0",
+        ),
+        (
+            column("a", "Integer", min_value=-5, max_value=9),
+            column("a", "Integer", min_value=0, max_value=9),
+            "minimum of a changed from -5 to 0",
+        ),
+        (
+            column("a", "Integer", min_value=0, max_value=9),
+            column("a", "Integer", min_value=0, max_value=5),
+            "maximum of a changed from 9 to 5",
+        ),
+        (
             column("a", "String", 50),
             column("a", "String", 50, format="Email"),
             "format of a changed from none to Email",
@@ -80,6 +95,12 @@ def test_a_column_made_again_is_another_column() -> None:
 )
 def test_what_changed_of_a_column(was: Attribute, now: Attribute, line: str) -> None:
     assert difference(leads(was), leads(now)).lines() == [f"lead: {line}"]
+
+
+def test_a_snapshot_that_did_not_read_ranges_is_not_a_change() -> None:
+    was, now = column("a", "Integer"), column("a", "Integer", min_value=0, max_value=9)
+
+    assert difference(leads(was), leads(now)).empty
 
 
 def test_options_come_go_and_change_their_names() -> None:
