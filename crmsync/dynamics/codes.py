@@ -79,6 +79,8 @@ _DEPENDENCIES = "Install what the message names in the organization first, then 
 _WAIT = "Nothing, if it passes; crmsync tries again by itself. If it stays, look at the service health of your region."
 _PLUGIN = "Read the message: a plug-in or workflow in the organization refused or broke the operation; ask its author."
 _RECORD = "Correct the record, then sync again."
+_VALUE = "Correct the value in Marketo, or widen the column in Dynamics; the field is tried again."
+_TYPE = "Correct the value; if it is right, run resync: the column's type may have changed since the schema was read."
 
 KNOWN: tuple[Known, ...] = (
     # The token or the application user
@@ -102,9 +104,10 @@ KNOWN: tuple[Known, ...] = (
     Known("0x8004F507", PermissionMissing, "a secured column may not be updated", _SECURED),
     Known("0x8004F502", PermissionMissing, "a secured column may not be written on create", _SECURED),
     Known("0x8004F504", PermissionMissing, "a secured column may not be read", _SECURED),
-    # The schema (0x80060888, 0x80048D19 and 0x0 are general: the message may turn them into ColumnMissing)
+    # The schema (0x80060888, 0x80048D19 and 0x0 are general: a message that names a column that is not there turns
+    # them into ColumnMissing)
     Known("0x80060888", RequestRefused, "the request could not be understood"),
-    Known("0x80048D19", RequestRefused, "the request's body could not be understood"),
+    Known("0x80048D19", RecordRefused, "a value does not have the type of its column", _TYPE),
     Known("0x0", RequestRefused, "the request was refused"),
     Known("0x8006088A", EntityMissing, "there is no such entity", "Refresh the schema."),
     Known("0x80047013", RequestRefused, "a column of that name exists already", "Use the existing one."),
@@ -135,8 +138,11 @@ KNOWN: tuple[Known, ...] = (
     Known("0x80060892", RecordRefused, "another record has the same alternate key", _RECORD),
     Known("0x80040333", RecordRefused, "a duplicate detection rule refused it",
           "Merge the duplicates, or change the rule (Settings > Duplicate detection rules)."),
-    Known("0x80044331", RecordRefused, "a text is longer than its column allows", _RECORD),
-    Known("0x80040203", RecordRefused, "a value is not acceptable", _RECORD),
+    Known("0x80044331", RecordRefused, "a text is longer than its column allows", _VALUE),
+    Known("0x80044330", RecordRefused, "a number is out of its column's range", _VALUE),
+    Known("0x8004432F", RecordRefused, "a whole number is out of its column's range", _VALUE),
+    Known("0x8004431A", RecordRefused, "a choice has no such option", _VALUE),
+    Known("0x80040203", RecordRefused, "a value is not acceptable", _VALUE),
     Known("0x80040265", RecordRefused, "a plug-in in the organization refused it", _PLUGIN),
     Known("0x80040227", RecordRefused, "the operation is not valid for this record: others refer to it", _RECORD),
     Known("0x8004023B", RecordRefused, "the operation is not supported for this record", _RECORD),

@@ -42,7 +42,6 @@ _COLUMN = (
     re.compile(r"The property '([^']+)' does not exist on type"),
     re.compile(r"undeclared property '([^']+)'"),
 )
-_PAYLOAD = re.compile(r"Error identified in Payload provided by the user|undeclared property")
 _PRIVILEGE = re.compile(r"is missing (prv\w+) privilege")
 _GATEWAY = frozenset({502, 503, 504})
 _LONGEST_MESSAGE = 500
@@ -158,7 +157,7 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 def _row(status: int, code: str, message: str) -> Known:
     if status in _GATEWAY:
         return UNAVAILABLE
-    if status in (400, 404) and (_column(message) or _PAYLOAD.search(message)):
+    if status in (400, 404) and _column(message):
         return NO_SUCH_COLUMN
     if status == 404 and code == NO_SUCH_ENTITY.code:
         return NO_SUCH_ENTITY

@@ -15,7 +15,9 @@ import orjson
 from xxhash import xxh3_64_digest
 
 WIDTH = 6
-_EMPTY = bytes(WIDTH)
+NOTHING = bytes(WIDTH)
+"""The mark of a field without a value."""
+
 NEVER_AGREED = b"\xff" * WIDTH
 """A field's mark that is no value's: whatever is there, it was not agreed on."""
 _NOT_TEXT = 1
@@ -23,7 +25,7 @@ _NOT_TEXT = 1
 
 def fingerprints(values: Iterable[Any]) -> bytes:
     """The fingerprints of these values, one after the other; the number 3 and the text "3" have different ones."""
-    return b"".join([_EMPTY if value is None or value == "" else _digest(value)[:WIDTH] for value in values])
+    return b"".join([NOTHING if value is None or value == "" else _digest(value)[:WIDTH] for value in values])
 
 
 def changed(old_names: Sequence[str], old: bytes, new_names: Sequence[str], new: bytes) -> bool:
@@ -31,7 +33,7 @@ def changed(old_names: Sequence[str], old: bytes, new_names: Sequence[str], new:
     if old_names == new_names:
         return old != new
     before = {name: old[at * WIDTH : (at + 1) * WIDTH] for at, name in enumerate(old_names)}
-    return any(before.get(name, _EMPTY) != new[at * WIDTH : (at + 1) * WIDTH] for at, name in enumerate(new_names))
+    return any(before.get(name, NOTHING) != new[at * WIDTH : (at + 1) * WIDTH] for at, name in enumerate(new_names))
 
 
 def _digest(value: Any) -> bytes:

@@ -16,8 +16,8 @@ from typing import Any
 
 from crmsync.engine.back.fields import Ledger
 from crmsync.engine.destination import Destination
-from crmsync.engine.fingerprint import fingerprints
-from crmsync.engine.load import BATCH, Loader
+from crmsync.engine.fingerprint import NOTHING
+from crmsync.engine.load import BATCH, NOT_IMPORTED, Loader
 from crmsync.engine.parking import hidden_now
 from crmsync.engine.plan import Change
 from crmsync.engine.session import Session
@@ -41,8 +41,6 @@ WORTHWHILE = 2_400
 SHARE_OF_A_DAY = 0.05
 """In a cycle all lanes wait for a job, for as long as Marketo lets it queue. There a file is cheaper only when Sync
 calls would take more than this share of the day's calls."""
-
-NOTHING = fingerprints([None])
 
 QUEUE_SECONDS = 15
 POLLS = (0.5, 1.0, 2.0, 5.0)
@@ -192,7 +190,7 @@ class Importer:
 def _answer(reason: str | None) -> Answer:
     if reason is None:
         return Answer(status="created", id=None, code=None, reason=None)
-    return Answer(status="skipped", id=None, code="import", reason=reason)
+    return Answer(status="skipped", id=None, code=NOT_IMPORTED, reason=reason)
 
 
 def _cell(value: Any) -> Any:

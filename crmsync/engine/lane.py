@@ -35,7 +35,7 @@ from crmsync.engine.succession import Succession
 from crmsync.fields.model import Selection
 from crmsync.state.checkpoints import Checkpoint
 from crmsync.state.records import Outcome
-from crmsync.state.syncerrors import SyncError
+from crmsync.state.syncerrors import FieldKey, SyncError
 
 PAGE_SIZE = 2000
 """Records a page: Dataverse gives up to 5,000, but two decoded pages are in memory, and wide tables make large ones."""
@@ -58,6 +58,7 @@ class Window:
     outcomes: list[Outcome] = field(default_factory=list)
     errors: list[SyncError] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
+    healed: list[FieldKey] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
     records: int = 0
 
@@ -89,6 +90,7 @@ class Lane:
         self._unread = PersonFields(entity, selection) if unread and entity.logical_name in PERSON_ENTITIES else None
         self._select = selection.select(entity)
         self._names = selection.field_names(entity.logical_name)
+        self._columns = selection.columns(entity.logical_name)
         self._planner = planner_for(session, entity, selection, links)
         self._observer: Observer = observer(session, entity)
         self._below = Below(session, entity, selection)
@@ -103,7 +105,7 @@ class Lane:
         """Number the field set; before anything else."""
         await self._planner.prepare()
         name = self._entity.logical_name
-        self._loader = Loader(self._session, name, self._where, self._planner.field_set)
+        self._loader = Loader(self._session, name, self._where, self._planner.field_set, self._columns)
         self._remover = Remover(self._session, name, self._where, self._loader)
         self._importer = Importer(self._session, self._loader, name, self._where)
 
@@ -247,6 +249,7 @@ class Lane:
         window.outcomes += plan.outcomes
         window.errors += plan.errors
         window.seen += plan.seen
+        window.healed += plan.healed
         settled = Counts(
             read=len(plan.outcomes) + len(plan.seen),
             filtered=plan.filtered,
@@ -276,7 +279,7 @@ class Lane:
             await self._session.store.records.mark_seen(
                 self._session.name, self._entity.logical_name, window.seen, read_number
             )
-        await self._loader.land(window.outcomes, window.errors, window.counts)
+        await self._loader.land(window.outcomes, window.errors, window.counts, healed=window.healed)
 
     async def _move(self, checkpoint: Checkpoint) -> Checkpoint:
         await self._session.store.checkpoints.put(self._session.name, checkpoint)

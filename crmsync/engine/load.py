@@ -2,50 +2,65 @@
 
 Every call stands in the store's ``in_flight`` from before it is sent until its outcomes are written, and a call whose
 answer was lost is settled (``crmsync.engine.settle``) before its records are sent again. What Marketo answers for each
-record is read as its "Error Codes" page says: one refused record never stops a batch.
+record is read as its "Error Codes" page says: one refused record never stops a batch, one refused field never a record.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from crmsync.engine.destination import Destination
+from crmsync.engine.field_refusals import FieldRefusals, may_be_saved
 from crmsync.engine.parking import hidden_now
 from crmsync.engine.plan import Change
 from crmsync.engine.report import Counts
 from crmsync.engine.session import Session
 from crmsync.engine.settle import settle
 from crmsync.errors import ColumnMissing, CrmsyncError, ServiceUnavailable, TransportFailed
+from crmsync.marketo.batches import MAX_RECORDS
 from crmsync.marketo.codes import row_of
 from crmsync.marketo.errors import FIELD_NOT_FOUND, error_from_code
 from crmsync.marketo.outcomes import Outcome as Answer
 from crmsync.state.flights import FlightKind
 from crmsync.state.inbox import Waiting
 from crmsync.state.records import Outcome
-from crmsync.state.syncerrors import SyncError
+from crmsync.state.syncerrors import FieldKey, SyncError
 
 log = logging.getLogger("crmsync.engine")
 
-BATCH = 300
+BATCH = MAX_RECORDS
 NOBODY = "1004"
 SENDINGS = 4
 """How often the same records are sent when answers get lost, before the step gives up and is retried as a whole."""
 
+NOT_IMPORTED = "import"
+"""The code of a row that a bulk import refused: the file does not tell Marketo's own."""
+
 
 class Loader:
-    """Writes one entity's changes; ``counts`` grows as outcomes are recorded."""
+    """Writes one entity's changes; ``counts`` grows as outcomes are recorded. ``columns`` are the Dynamics columns of
+    the field set's fields, in its order; without them records are refused as a whole."""
 
-    def __init__(self, session: Session, entity: str, where: Destination, field_set: int) -> None:
+    def __init__(
+        self,
+        session: Session,
+        entity: str,
+        where: Destination,
+        field_set: int,
+        columns: Mapping[str, str] | None = None,
+    ) -> None:
         self._session = session
         self._entity = entity
         self._where = where
         self._field_set = field_set
         self._gate = asyncio.Semaphore(session.tenant.quota.marketo_concurrent_calls)
         self._hidden: ColumnMissing | None = None
+        self._columns = columns or {}
+        self._refusals = FieldRefusals(self, self._columns)
         self.counts = Counts()
 
     async def write(self, changes: Sequence[Change], read_number: int) -> None:
@@ -69,9 +84,12 @@ class Loader:
         counts: Counts,
         flight: str | None = None,
         arrived: Sequence[str] = (),
+        refused: Collection[FieldKey] = (),
+        healed: Collection[FieldKey] = (),
+        again: Sequence[str] = (),
     ) -> None:
         """Record outcomes with their errors and counters, in one transaction."""
-        if not (outcomes or errors or counts.read or flight):
+        if not (outcomes or errors or counts.read or flight or healed):
             return
         await self._session.store.records.land(
             self._session.name,
@@ -81,14 +99,24 @@ class Loader:
             errors=errors,
             counts=counts.model_dump(),
             arrived=arrived,
+            refused=refused,
+            healed=healed,
+            again=again,
         )
         self.counts += counts
 
-    async def record(self, changes: Sequence[Change], answers: Sequence[Answer], read_number: int, flight: str) -> None:
-        """Record what Marketo answered, record by record."""
-        refused = [change.record_id for change, answer in zip(changes, answers, strict=True) if answer.code]
+    async def record(
+        self, changes: Sequence[Change], answers: Sequence[Answer], read_number: int, flight: str | None = None
+    ) -> None:
+        """Record what Marketo answered, record by record. A row that an import refused goes again by a Sync call, which
+        tells more."""
+        refused = [
+            change.record_id for change, answer in zip(changes, answers, strict=True) if answer.code or change.refused
+        ]
         attempts = await self._session.store.errors.attempts(self._session.name, self._entity, refused)
-        outcomes, errors, arrived, counts = [], [], [], Counts(read=len(changes))
+        outcomes, arrived, again, counts = [], [], [], Counts(read=len(changes))
+        errors = [error for change in changes for error in change.errors]
+        kept = [(change.record_id, name) for change in changes for name in change.kept]
         asked: list[Waiting] = []
         for change, answer in zip(changes, answers, strict=True):
             done = answer.status in {"created", "updated"}
@@ -104,15 +132,22 @@ class Loader:
             outcomes.append(self._outcome(change, answer, done, read_number))
             if done and change.withheld and (person := outcomes[-1].marketo_id) is not None:
                 asked.append(Waiting(change.record_id, person, change.withheld))
-            if done:
+            tried = attempts.get(change.record_id, 0)
+            errors += [self._field_error(change, name, tried) for name in change.refused]
+            if not done:
+                errors.append(self.error(change.record_id, answer, tried))
+            if answer.code == NOT_IMPORTED:
+                again.append(change.record_id)
+                counts.read -= 1
+                outcomes[-1] = outcomes[-1]._replace(field_set=None, fingerprints=None)
+            elif not done or (change.refused and change.fingerprints == change.before):
+                counts.failed += 1
+            else:
                 counts.created += answer.status == "created"
                 counts.updated += answer.status == "updated"
-            else:
-                counts.failed += 1
-                errors.append(self.error(change.record_id, answer, attempts.get(change.record_id, 0)))
         if self._session.tenant.to_dynamics:
             await self._session.store.inbox.wait(self._session.name, self._entity, asked)
-        await self.land(outcomes, errors, counts, flight, arrived)
+        await self.land(outcomes, errors, counts, flight, arrived, kept, again=again)
 
     def _outcome(self, change: Change, answer: Answer, done: bool, read_number: int) -> Outcome:
         field_set, marks = self._field_set, change.fingerprints
@@ -143,14 +178,20 @@ class Loader:
             next_attempt=self._session.clock() + wait,
         )
 
+    def _field_error(self, change: Change, name: str, attempts: int) -> SyncError:
+        answer, mark = change.refused[name]
+        column = self._columns.get(name)
+        where = f"Marketo did not take the field '{name}'" + (f" (column {column})" if column else "")
+        error = self.error(change.record_id, answer, attempts)
+        return error.model_copy(update={"field": name, "refused": mark, "reason": f"{where}: {error.reason}"})
+
     async def _write_batch(self, batch: Sequence[Change], read_number: int, action: str) -> None:
         rows = [self._where.row(change.record_id, change.sent) for change in batch]
         keys = [change.record_id for change in batch]
-        hangs = self._where.target != "custom_object"
-        parents = {change.record_id: change.parent_id for change in batch if change.parent_id and hangs}
         try:
             async with self._gate:
-                flight, answers = await self.call(keys, rows, action, parents, [one.fingerprints for one in batch])
+                marks = [change.fingerprints for change in batch]
+                flight, answers = await self.call(keys, rows, action, self._parents(batch), marks)
         except ColumnMissing as hidden:
             self._hidden = hidden
             return
@@ -158,12 +199,51 @@ class Loader:
             # Who was refused is planned anew, without the field.
             told = [(change, one) for change, one in zip(batch, answers, strict=True) if one.code != FIELD_NOT_FOUND]
             batch, answers = [change for change, _ in told], [answer for _, answer in told]
+        batch, answers = await self._saved(batch, answers, action)
         await self.record(batch, answers, read_number, flight)
         lost = [change for change, answer in zip(batch, answers, strict=True) if _is_gone(change, answer)]
         if lost and self._session.tenant.deleted_in_marketo == "recreate":
             for change in lost:
                 change.only = None
             await self._write_batch(lost, read_number, "createOrUpdate")
+
+    async def _saved(
+        self, batch: Sequence[Change], answers: Sequence[Answer], action: str
+    ) -> tuple[Sequence[Change], list[Answer]]:
+        """The batch with the answers that there are once refused records were sent without the fields at fault."""
+        found = list(answers)
+        at_fault = [at for at, one in enumerate(answers) if self._columns and may_be_saved(batch[at], one)]
+        if at_fault:
+            try:
+                saved = await self._refusals.save(
+                    [batch[at] for at in at_fault], [found[at] for at in at_fault], action
+                )
+            except ColumnMissing as hidden:
+                self._hidden = hidden
+                left = [at for at in range(len(batch)) if at not in set(at_fault)]
+                return [batch[at] for at in left], [found[at] for at in left]
+            for at, answer in zip(at_fault, saved, strict=True):
+                found[at] = answer
+        return batch, found
+
+    def _parents(self, batch: Sequence[Change]) -> dict[str, str]:
+        hangs = self._where.target != "custom_object"
+        return {change.record_id: change.parent_id for change in batch if change.parent_id and hangs}
+
+    async def send_part(
+        self, batch: Sequence[Change], parts: Sequence[dict[str, Any]], action: str, marks: Sequence[bytes]
+    ) -> list[Answer]:
+        """Write these values of these records, whose outcomes come later; ``marks`` as for ``call``."""
+        rows = [self._where.row(change.record_id, part) for change, part in zip(batch, parts, strict=True)]
+        async with self._gate:
+            keys = [change.record_id for change in batch]
+            flight, answers = await self.call(keys, rows, action, self._parents(batch), marks)
+        await self.land([], [], Counts(), flight)
+        return answers
+
+    async def save(self, changes: Sequence[Change], answers: Sequence[Answer]) -> list[Answer]:
+        """Send refused updates again without the fields at fault, which ``Change.refused`` holds then."""
+        return (await self._saved(changes, answers, "updateOnly"))[1]
 
     async def _names_hidden_field(self, answers: Sequence[Answer]) -> bool:
         """Whether Marketo refused records for a selected field that it does not know any more."""

@@ -22,7 +22,7 @@ from crmsync.engine.destination import ROLE
 from crmsync.engine.participants import LOOKUP_TYPES
 from crmsync.engine.session import Session
 from crmsync.engine.setup import organization_replaced
-from crmsync.errors import RequestRefused
+from crmsync.errors import RecordRefused, RequestRefused
 from crmsync.state.checkpoints import Checkpoint
 from crmsync.tenants import ENTITIES
 
@@ -118,7 +118,7 @@ async def _first_pages(session: Session, checkpoints: dict[str, Checkpoint]) -> 
         return {}
     try:
         found = await session.dynamics.glance(links, {*LOOKUP_TYPES, *(links.keys() - set(ENTITIES))})
-    except RequestRefused as refusal:
+    except (RecordRefused, RequestRefused) as refusal:
         log.warning("%s: Dynamics took no batch, so each entity is asked alone: %s", session.name, refusal.message)
         return {}
     bound = (await session.store.tenants.get(session.name)).binding

@@ -11,22 +11,24 @@ that names a missing one; until then the record waits for the link, not for its 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from crmsync.dynamics.schema import Entity
 from crmsync.engine.back.fields import Ledger, PersonFields
 from crmsync.engine.destination import TARGETS
-from crmsync.engine.fingerprint import NEVER_AGREED, WIDTH, changed, fingerprints
+from crmsync.engine.fingerprint import NEVER_AGREED, NOTHING, WIDTH, changed, fingerprints
 from crmsync.engine.links import COMPANY_LINK, OWNER_LINK, Links
 from crmsync.engine.session import Session
 from crmsync.errors import RecordRefused
 from crmsync.fields.convert import Converter
 from crmsync.fields.model import OWNER_TEAM, Selection
+from crmsync.marketo.outcomes import Outcome as Answer
 from crmsync.state.records import Known, Outcome, RecordStatus
+from crmsync.state.sql import now
 from crmsync.state.store import Store
-from crmsync.state.syncerrors import SyncError
+from crmsync.state.syncerrors import FieldKey, RefusedField, SyncError
 
 SYNC_FILTER = "new_synctomkto"
 OPT_OUTS = frozenset({"donotbulkemail", "donotemail", "donotphone", "donotfax", "donotsendmm"})
@@ -51,7 +53,10 @@ class Change:
 
     ``only``: the fields that are sent of a person that Marketo has; None sends all, and creates who is not there.
     ``agreed``: what the ledger says of a person as long as Marketo has not taken this.
+    ``before``: what was agreed on, field by field in the order of the field set; None where nothing is known.
     ``withheld``: opt-outs that the person may have made while nothing was known of it; they are to be looked at.
+    ``errors``: fields that cannot be sent; ``kept``: fields whose errors stay as they are, because their values do;
+    ``refused``: fields that Marketo did not take, with what it said and the fingerprint of the value.
     """
 
     record_id: str
@@ -67,7 +72,11 @@ class Change:
     middle_id: str | None = None
     only: frozenset[str] | None = None
     agreed: Agreed | None = None
+    before: bytes | None = None
     withheld: frozenset[str] = frozenset()
+    errors: tuple[SyncError, ...] = ()
+    kept: frozenset[str] = frozenset()
+    refused: dict[str, tuple[Answer, str]] = field(default_factory=dict)
 
     @property
     def sent(self) -> dict[str, Any]:
@@ -85,9 +94,21 @@ class Plan:
     outcomes: list[Outcome] = field(default_factory=list)
     errors: list[SyncError] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
+    healed: list[FieldKey] = field(default_factory=list)
     filtered: int = 0
     unchanged: int = 0
     failed: int = 0
+
+
+@dataclass
+class Aside:
+    """What of a record is not sent: new ``errors`` of fields, the fields whose errors are ``kept``, and those that are
+    ``healed``; ``marks`` are the record's without them."""
+
+    marks: bytes
+    errors: list[SyncError] = field(default_factory=list)
+    kept: set[str] = field(default_factory=set)
+    healed: list[str] = field(default_factory=list)
 
 
 def planner_of(session: Session, entity: Entity, selection: Selection, links: Links) -> Planner:
@@ -137,6 +158,11 @@ class Planner:
         self._names_teams = OWNER_TEAM in self._names
         self._only_needed = only_needed
         self._brings_companies = brings_companies
+        self._sources = {
+            mapping.field: entity.attributes[mapping.attribute].select_name
+            for mapping in mappings
+            if mapping.attribute in entity.attributes
+        }
         self._field_sets: dict[int, tuple[str, ...]] = {}
         self.field_set = 0
 
@@ -157,6 +183,7 @@ class Planner:
         held = await self._store.inbox.held(self._tenant, name, list(by_id)) if self._is_person else {}
         plan = Plan()
         converted: dict[str, dict[str, Any]] = {}
+        refused: dict[str, dict[str, RecordRefused]] = {}
         for record_id, row in by_id.items():
             before = known.get(record_id)
             if before is not None and before.status in TOMBSTONES:
@@ -169,27 +196,42 @@ class Planner:
                 plan.filtered += 1
                 plan.outcomes.append(self._kept(record_id, known.get(record_id), "filtered", read_number))
                 continue
+            found: dict[str, RecordRefused] = {}
             try:
-                converted[record_id] = self._converter.convert(row)
+                converted[record_id] = self._converter.convert(row, found)
             except RecordRefused as refusal:
                 self._refuse(plan, record_id, known.get(record_id), refusal, read_number)
+            if found:
+                refused[record_id] = found
         if self._only_needed and not needed:
             await self._leave_unneeded(plan, converted, known, read_number)
         await self._resolve(plan, by_id, converted, known, read_number)
+        open_errors = await self._store.errors.refused_fields(self._tenant, name, list(converted))
         for record_id, payload in converted.items():
             before = known.get(record_id)
-            marks = fingerprints([payload.get(field_name) for field_name in self._names])
-            if record_id in held and before is not None and before.fingerprints is not None:
-                marks = self._hold(held[record_id], before, payload, marks)
+            aside = self._set_aside(
+                by_id[record_id],
+                before,
+                payload,
+                refused.get(record_id, {}),
+                open_errors.get(record_id, ()),
+                retry=mode != "changed",
+            )
+            marks, held_fields = aside.marks, held.get(record_id, frozenset())
+            plan.healed += [(record_id, field_name) for field_name in aside.healed]
+            if held_fields and before is not None and before.fingerprints is not None:
+                marks = self._hold(held_fields, before, payload, marks)
             if before is not None and mode == "changed" and self._is_unchanged(before, marks):
                 plan.seen.append(record_id)
-                if before.status == "failed":
+                plan.errors += aside.errors
+                if before.status == "failed" or aside.errors or aside.kept:
                     plan.failed += 1
                 else:
                     plan.unchanged += 1
                 continue
             withheld = self._keep_consent(payload, before)
             change = Change(record_id, payload, marks, is_new=before is None, arrives=before is None)
+            change.errors, change.kept = tuple(aside.errors), frozenset(aside.kept)
             if before is not None:
                 if before.in_marketo and before.fingerprints is None:
                     change.withheld = withheld
@@ -198,9 +240,62 @@ class Planner:
                 change.arrives = not before.in_marketo or before.status != "synced"
                 change.agreed = _not_trusted(before) if self._is_person and before.in_marketo else None
                 change.only = None if mode == "whole" else self._only(before, marks)
+                change.before = self._ledger(before).joined() if before.fingerprints is not None else None
             plan.changes.append(change)
         await self._link(plan.changes)
         return plan
+
+    def _set_aside(
+        self,
+        row: Mapping[str, Any],
+        before: Known | None,
+        payload: dict[str, Any],
+        refused: Mapping[str, RecordRefused],
+        open_errors: Iterable[RefusedField],
+        *,
+        retry: bool,
+    ) -> Aside:
+        """Leave out of the payload the fields that cannot be sent, and those whose value Marketo refused not long ago;
+        the ledger keeps what was agreed on of them."""
+        marks = fingerprints([payload.get(field_name) for field_name in self._names])
+        aside = Aside(marks)
+        known = {error.field: error for error in open_errors}
+        if not (refused or known):
+            return aside
+        current = Ledger(self._names, self._names, marks)
+        agreed = None if before is None or before.fingerprints is None else self._ledger(before)
+        for field_name, refusal in refused.items():
+            value = fingerprints([row.get(self._sources.get(field_name, ""))]).hex()
+            current[field_name] = agreed[field_name] if agreed is not None else NOTHING
+            if field_name in known and known[field_name].refused == value:
+                aside.kept.add(field_name)
+            else:
+                record_id = str(row[self._entity.primary_id]).lower()
+                aside.errors.append(self._conversion_error(record_id, refusal, field_name, value))
+        for field_name, error in known.items():
+            if field_name in refused or error.refused is None or field_name not in self._names:
+                continue
+            nothing_new = agreed is not None and agreed[field_name] == current[field_name]
+            if current[field_name].hex() == error.refused and not (retry or _is_due(error)):
+                aside.kept.add(field_name)
+                payload.pop(field_name, None)
+                current[field_name] = agreed[field_name] if agreed is not None else NOTHING
+            elif nothing_new:
+                aside.healed.append(field_name)
+        aside.marks = current.joined()
+        return aside
+
+    def _conversion_error(self, record_id: str, refusal: RecordRefused, field_name: str, value: str) -> SyncError:
+        return SyncError(
+            entity=self._entity.logical_name,
+            record_id=record_id,
+            field=field_name,
+            operation="convert",
+            code=refusal.code or "conversion",
+            reason=refusal.message,
+            remedy=refusal.remedy,
+            refused=value or None,
+        )
 
     async def _resolve(
         self,
@@ -278,16 +373,7 @@ class Planner:
     ) -> None:
         plan.failed += 1
         plan.outcomes.append(self._not_sent(record_id, before, read_number))
-        plan.errors.append(
-            SyncError(
-                entity=self._entity.logical_name,
-                record_id=record_id,
-                operation="convert",
-                code=refusal.code or "conversion",
-                reason=refusal.message,
-                remedy=refusal.remedy,
-            )
-        )
+        plan.errors.append(self._conversion_error(record_id, refusal, "", ""))
 
     def _not_sent(self, record_id: str, before: Known | None, read_number: int) -> Outcome:
         outcome = self._kept(record_id, before, "failed", read_number)
@@ -342,3 +428,7 @@ def _not_trusted(before: Known) -> Agreed:
     if before.fingerprints is None:
         return None, None
     return before.field_set, NEVER_AGREED + before.fingerprints[WIDTH:]
+
+
+def _is_due(error: RefusedField) -> bool:
+    return error.next_attempt is not None and error.next_attempt <= now()

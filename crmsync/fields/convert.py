@@ -8,7 +8,7 @@ Types and formats follow "Column data types" (Power Apps developer documents) an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -26,13 +26,21 @@ Function = Callable[[Any], Any]
 _AS_IT_IS = frozenset({"boolean", "integer", "float", "currency", "value"})
 _TEXT = frozenset({"text", "cut text", "phone", "url"})
 _BYTES_PER_CHARACTER = 4
+_IMPOSSIBLE = (ValueError, TypeError, AttributeError, ArithmeticError)
+"""What the functions below raise for a value that is not possible, or that is not of the column's type."""
+
 _MULTI_SELECTS = 4096
 
 
 class Converter:
-    """Converts the records of one entity. Columns that the entity has no more are neither read nor sent."""
+    """Converts the records of one entity. Columns that the entity has no more are neither read nor sent.
 
-    def __init__(self, entity: Entity, mappings: Iterable[Mapping]) -> None:
+    ``unexplained`` are the columns in which values were met that do not fit their metadata: an option without a label,
+    a label without an option, a value of another type. The metadata have probably changed since they were read.
+    """
+
+    def __init__(self, entity: Entity, mappings: Sequence[Mapping]) -> None:
+        self.unexplained: set[str] = set()
         self._entity = entity
         self._key = entity.primary_id
         self._template: dict[str, Any] = {}
@@ -40,8 +48,9 @@ class Converter:
         self._texts: list[tuple[str, str, int, Function]] = []
         self._others: list[tuple[str, str, Function]] = []
         self._derived: list[tuple[str, Callable[[dict[str, Any]], Any]]] = []
-        self._columns: list[tuple[str, str, Function]] = []
+        self._columns: list[tuple[str, str, str, Function]] = []
         self._back: dict[str, tuple[str, Function]] = {}
+        self._keys = {"", *(mapping.field for mapping in mappings if mapping.attribute == entity.primary_id)}
         for mapping in mappings:
             if mapping.convert == "constant":
                 self._template[mapping.field] = mapping.value
@@ -58,10 +67,12 @@ class Converter:
         if mapping.convert in _AS_IT_IS:
             self._plain.append((source, field))
             return
-        function = _function(mapping, attribute)
-        self._columns.append((source, attribute.logical_name, function))
+        function = self._function(mapping, attribute)
         if mapping.value is not None:
-            self._others.append((source, field, partial(_or_else, function, mapping.value)))
+            function = partial(_or_else, function, mapping.value)
+        self._columns.append((source, field, attribute.logical_name, function))
+        if mapping.value is not None:
+            self._others.append((source, field, function))
         elif mapping.convert in _TEXT:
             limit = mapping.max_length or FIELD_LENGTH
             short = limit // _BYTES_PER_CHARACTER if mapping.in_bytes else limit
@@ -69,8 +80,42 @@ class Converter:
         else:
             self._others.append((source, field, function))
 
-    def convert(self, record: dict[str, Any]) -> dict[str, Any]:
-        """The Marketo record, with None for what is empty; raises ``RecordRefused`` when a value is not possible."""
+    def _function(self, mapping: Mapping, attribute: Attribute) -> Function:
+        """How one value is converted; it is never called with None."""
+        limit = mapping.max_length or FIELD_LENGTH
+        in_bytes = mapping.in_bytes
+        shorten = shortener(limit, in_bytes=in_bytes, cut=cuts(mapping, attribute))
+        match mapping.convert:
+            case "email":
+                return ascii_address(limit)
+            case "date":
+                return day
+            case "datetime":
+                return utc
+            case "wall time":
+                return wall_time
+            case "number as text":
+                return number_text
+            case "guid" | "owner" | "company" | "link":
+                return str.lower
+            case "label":
+                short = shortener(limit, in_bytes=in_bytes, cut=True)
+                return Labels(label_texts(attribute), short, self._met(attribute)).__getitem__
+            case "labels":
+                texts = Labels(label_texts(attribute), str, self._met(attribute))
+                return lru_cache(_MULTI_SELECTS)(partial(joined, texts, shorten))
+        return partial(_text, shorten)
+
+    def _met(self, attribute: Attribute) -> Callable[[int], None]:
+        """What is done about an option of this column that has no label."""
+        return lambda _: self.unexplained.add(attribute.logical_name)
+
+    def convert(self, record: dict[str, Any], refused: dict[str, RecordRefused] | None = None) -> dict[str, Any]:
+        """The Marketo record, with None for what is empty.
+
+        A field whose value is not possible is left out, and stands in ``refused`` with the reason. Raises
+        ``RecordRefused`` where that is not given, or where it is the key.
+        """
         result = self._template.copy()
         get = record.get
         try:
@@ -86,8 +131,12 @@ class Converter:
                     result[field] = function(value)
             for field, derive in self._derived:
                 result[field] = derive(record)
-        except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
-            raise self._refused(record, error) from None
+        except _IMPOSSIBLE as error:
+            found = self._refused(record, error)
+            if refused is None or found.keys() & self._keys:
+                raise next(iter(found.values())) from None
+            refused |= found
+            return self._without(record, found.keys())
         return result
 
     def back(self, field: str, value: Any) -> Any:
@@ -103,54 +152,47 @@ class Converter:
         column, function = self._back[field]
         try:
             return function(value)
-        except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
+        except _IMPOSSIBLE as error:
             raise self._error(column, error, f"Marketo's field {field} cannot be written back to") from None
 
-    def _refused(self, record: dict[str, Any], error: Exception) -> RecordRefused:
-        """Converts once more, column by column, to find the one at fault: only a bad record pays for that."""
+    def _refused(self, record: dict[str, Any], error: Exception) -> dict[str, RecordRefused]:
+        """Converts once more, field by field, to find those at fault: only a bad record pays for that."""
         record_id = record.get(self._key)
-        for source, column, function in self._columns:
+        found: dict[str, RecordRefused] = {}
+        for source, field, column, function in self._columns:
             value = record.get(source)
             try:
                 if value is not None:
                     function(value)
-            except (ValueError, TypeError, AttributeError, ArithmeticError) as found:
-                return self._error(column, found, "Cannot send", record_id)
-        return self._error("?", error, "Cannot send", record_id)
+            except _IMPOSSIBLE as problem:
+                found[field] = self._error(column, problem, "Cannot send", record_id)
+        for field, derive in self._derived:
+            try:
+                derive(record)
+            except _IMPOSSIBLE as problem:
+                found[field] = self._error(field, problem, "Cannot send", record_id)
+        return found or {"": self._error("?", error, "Cannot send", record_id)}
+
+    def _without(self, record: dict[str, Any], fields: Collection[str]) -> dict[str, Any]:
+        """The Marketo record without these fields."""
+        result = self._template | {field: record.get(source) for source, field in self._plain}
+        for source, field, _, function in self._columns:
+            value = record.get(source)
+            if value is not None and field not in fields:
+                result[field] = function(value)
+        result |= {field: derive(record) for field, derive in self._derived if field not in fields}
+        return {field: value for field, value in result.items() if field not in fields}
 
     def _error(self, column: str, error: Exception, what: str, record: str | None = None) -> RecordRefused:
         known = isinstance(error, Unfit)
+        if not isinstance(error, Unfit) or error.unexplained:
+            self.unexplained.add(column)
         return RecordRefused(
             f"{what} column {column}: {error if known else 'the value is not of the type that the schema says'}",
             remedy=error.remedy if isinstance(error, Unfit) else "Run resync: the column's type may have changed.",
             entity=self._entity.logical_name,
             record=record.lower() if isinstance(record, str) else None,
         )
-
-
-def _function(mapping: Mapping, attribute: Attribute) -> Function:
-    """How one value is converted; it is never called with None."""
-    limit = mapping.max_length or FIELD_LENGTH
-    in_bytes = mapping.in_bytes
-    shorten = shortener(limit, in_bytes=in_bytes, cut=cuts(mapping, attribute))
-    match mapping.convert:
-        case "email":
-            return ascii_address(limit)
-        case "date":
-            return day
-        case "datetime":
-            return utc
-        case "wall time":
-            return wall_time
-        case "number as text":
-            return number_text
-        case "guid" | "owner" | "company" | "link":
-            return str.lower
-        case "label":
-            return Labels(label_texts(attribute), shortener(limit, in_bytes=in_bytes, cut=True)).__getitem__
-        case "labels":
-            return lru_cache(_MULTI_SELECTS)(partial(joined, label_texts(attribute), shorten))
-    return partial(_text, shorten)
 
 
 def _or_else(function: Function, stand_in: Any, value: Any) -> Any:

@@ -23,19 +23,23 @@ def label_texts(attribute: Attribute) -> dict[int, str]:
 
 
 class Labels(dict[int, str]):
-    """Texts by option value; an option that is new since the schema was read goes by its number."""
+    """Texts by option value; an option that has none goes by its number, and ``unknown`` is told."""
 
-    def __init__(self, texts: dict[int, str], shorten: Callable[[str], str]) -> None:
+    def __init__(
+        self, texts: dict[int, str], shorten: Callable[[str], str], unknown: Callable[[int], None] = lambda _: None
+    ) -> None:
         super().__init__((value, shorten(text)) for value, text in texts.items())
+        self._unknown = unknown
 
     def __missing__(self, value: int) -> str:
+        self._unknown(value)
         return str(int(value))
 
 
-def joined(texts: dict[int, str], shorten: Callable[[str], str], values: str) -> str | None:
+def joined(texts: Labels, shorten: Callable[[str], str], values: str) -> str | None:
     """The labels of ``"1,9"``; None when nothing is chosen."""
     numbers = [int(value) for value in values.split(",") if value.strip()]
-    return shorten(SEPARATOR.join(texts.get(number, str(number)) for number in numbers)) or None
+    return shorten(SEPARATOR.join(texts[number] for number in numbers)) or None
 
 
 class Values:
@@ -60,6 +64,7 @@ class Values:
         raise Unfit(
             f"there is no option '{text}'",
             "Add the option in Dynamics, or correct the value in Marketo; crmsync makes no new options.",
+            unexplained=True,
         )
 
     def joined(self, text: str) -> str:

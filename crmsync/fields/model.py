@@ -173,6 +173,10 @@ class Selection(_Frozen):
         """The Marketo fields that records of ``entity`` carry, the key first."""
         return tuple(mapping.field for mapping in self.mappings.get(entity, ()))
 
+    def columns(self, entity: str) -> dict[str, str]:
+        """The Dynamics column of each of these fields; none for a constant."""
+        return {mapping.field: mapping.attribute for mapping in self.mappings.get(entity, ())}
+
     def without_entity(self, entity: str, why: str) -> Selection:
         """The same selection with this custom entity left out."""
         return self.model_copy(

@@ -27,12 +27,14 @@ CORRECT_IT = "Correct the value in Dynamics; the record is sent again when it ch
 
 
 class Unfit(ValueError):
-    """A value that cannot be converted: the reason, and what a person can do about it."""
+    """A value that cannot be converted: the reason, and what a person can do about it. ``unexplained``: it may fit the
+    column as it is now, if not as it was when its metadata were read."""
 
-    def __init__(self, reason: str, remedy: str = CORRECT_IT) -> None:
+    def __init__(self, reason: str, remedy: str = CORRECT_IT, *, unexplained: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.remedy = remedy
+        self.unexplained = unexplained
 
 
 def clean(text: str) -> str | None:
@@ -52,6 +54,7 @@ def shortener(limit: int, *, in_bytes: bool, cut: bool) -> Callable[[str], str]:
             raise Unfit(
                 f"the value is longer than the {limit} {unit} that Marketo's field holds",
                 "The column was made longer after the fields were selected: run resync.",
+                unexplained=True,
             )
         return short
 
@@ -62,6 +65,11 @@ def cut_bytes(text: str, limit: int) -> str:
     """As much of the text as ``limit`` bytes of UTF-8 hold, without half a character at the end."""
     data = text.encode()
     return text if len(data) <= limit else data[:limit].decode(errors="ignore")
+
+
+def utf16_length(text: str) -> int:
+    """How long a text is as Dataverse counts: characters outside of Unicode's first plane are two."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def may_be_cut(text: str, limit: int, *, in_bytes: bool) -> bool:
@@ -142,9 +150,12 @@ def number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise Unfit("this is no number")
     try:
-        return float(value)
-    except ValueError:
+        found = float(value)
+    except (ValueError, OverflowError):
         raise Unfit("this is no number") from None
+    if not math.isfinite(found):
+        raise Unfit("this is no number")
+    return found
 
 
 def whole(value: Any) -> int:

@@ -183,6 +183,16 @@ ROWS: tuple[CodeRow, ...] = (
 _BY_CODE = {row.code: row for row in ROWS}
 
 
+MAY_BE_A_FIELD = frozenset({"611", "709", "718", "1001", "1002", "1003", "1013", "1021", "HTTP 413"})
+"""Refusals of a record for which one of its fields may be at fault: a value of the wrong type, too long, not allowed, a
+link to nothing."""
+
+
+def may_be_a_field(code: str | None) -> bool:
+    """Whether the record may be taken without one of its fields; a record-level code we do not know may be, too."""
+    return code is not None and (code in MAY_BE_A_FIELD or (len(code) == 4 and code not in _BY_CODE))
+
+
 def row_of(code: str) -> CodeRow:
     """The row of a code. One that the table lacks: 1xxx is the record's fault, anything else is tried three times."""
     known = _BY_CODE.get(code)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -17,9 +18,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Mount, Route
 
-from crmsync.sandbox.admin_forms import AdminWrong, AppChange, ClockChange, NewField, NewList, SwitchChange, read_form
+from crmsync.sandbox.admin_forms import (
+    AdminWrong,
+    AppChange,
+    ClockChange,
+    NewField,
+    NewList,
+    NewRefusal,
+    SwitchChange,
+    read_form,
+)
 from crmsync.sandbox.admin_guide import guide
-from crmsync.sandbox.core import PERMISSIONS, AppRegistration, Clock, RegisteredCertificate
+from crmsync.sandbox.core import PERMISSIONS, AppRegistration, Clock, Refusal, RegisteredCertificate
 from crmsync.sandbox.dataverse.switches import SWITCHES as DYNAMICS_SWITCHES
 from crmsync.sandbox.faults import FaultRule
 from crmsync.sandbox.frontdoor import Desk
@@ -56,6 +66,9 @@ class Administration:
             Route("/fields", self._add_field, methods=["POST"]),
             Route("/lists", self._lists_page, methods=["GET"]),
             Route("/lists", self._add_list, methods=["POST"]),
+            Route("/refusals", self._refusals_page, methods=["GET"]),
+            Route("/refusals", self._add_refusal, methods=["POST"]),
+            Route("/refusals", self._clear_refusals, methods=["DELETE"]),
             Route("/requests", self._requests_page, methods=["GET"]),
             Route("/requests", self._reset_requests, methods=["DELETE"]),
         ]
@@ -158,6 +171,31 @@ class Administration:
         if marketo.lists.by_name(made.name) is not None:
             raise AdminWrong(422, ["name: a static list of that name exists already; take another"])
         return JSONResponse(marketo.add_list(made.name, made.description).as_json(), status_code=201)
+
+    async def _refusals_page(self, _request: Request) -> JSONResponse:
+        return JSONResponse(
+            {
+                name: {
+                    "marketo": [asdict(each) for each in tenant.subscription.refusals],
+                    "dynamics": [asdict(each) for each in tenant.organization.refusals],
+                }
+                for name, tenant in self._tenants.items()
+            }
+        )
+
+    async def _add_refusal(self, request: Request) -> JSONResponse:
+        new = await read_form(request, NewRefusal, "refusals")
+        tenant, is_marketo = self._tenant(new.tenant), new.service == "marketo"
+        code = new.code or ("1003" if is_marketo else "0x80040265")
+        refusals = tenant.subscription.refusals if is_marketo else tenant.organization.refusals
+        refusals.append(Refusal(new.field, code, new.message, new.value))
+        return JSONResponse(asdict(refusals[-1]), status_code=201)
+
+    async def _clear_refusals(self, _request: Request) -> JSONResponse:
+        for tenant in self._tenants.values():
+            tenant.subscription.refusals.clear()
+            tenant.organization.refusals.clear()
+        return JSONResponse({})
 
     async def _requests_page(self, _request: Request) -> JSONResponse:
         return JSONResponse(self._desk.counters.as_json())

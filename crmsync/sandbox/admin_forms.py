@@ -87,6 +87,26 @@ class NewList(BaseModel):
     description: str | None = None
 
 
+class NewRefusal(BaseModel):
+    """A value that a service is to refuse in a field; without a value, every one. Without a code Marketo says 1003, and
+    Dynamics what it says when a plug-in refuses (0x80040265)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tenant: str
+    service: Literal["marketo", "dynamics"]
+    field: Annotated[str, Field(min_length=1)]
+    value: str | bool | int | float | None = None
+    code: Annotated[str, Field(pattern=r"^(0x[0-9a-fA-F]{8}|\d{3,4})$")] | None = None
+    message: str = "The value is not allowed"
+
+    @model_validator(mode="after")
+    def _speaks_the_services_language(self) -> NewRefusal:
+        if self.code is not None and self.code.startswith("0x") != (self.service == "dynamics"):
+            raise ValueError("a code of Marketo's has three or four digits, one of Dynamics' begins with 0x")
+        return self
+
+
 class AdminWrong(Exception):
     """A request that the pages cannot follow; the answer says what to do instead."""
 

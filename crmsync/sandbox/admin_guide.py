@@ -24,6 +24,7 @@ EXAMPLES: dict[str, Any] = {
         "display_name": "Microsoft Account Number",
         "type": "string",
     },
+    "refusals": {"tenant": "contoso", "service": "marketo", "field": "title", "value": "Chief"},
     "lists": {"tenant": "contoso", "name": "Newsletter readers"},
     "apps": {"tenant": "contoso", "client_id": "<the sync app's>", "secret_expired": True},
 }
@@ -60,6 +61,13 @@ _PAGES: dict[str, Any] = {
         "fields and text areas, which the API cannot make. 'target' is person, company or opportunity",
         "example": EXAMPLES["fields"],
     },
+    "GET /refusals": {"does": "lists the values that the services refuse"},
+    "POST /refusals": {
+        "does": "makes a service refuse a value in a field, as a plug-in, a business rule or a validation of its own "
+        "does; without 'value' every one. The answer names the field only where 'message' does",
+        "example": EXAMPLES["refusals"],
+    },
+    "DELETE /refusals": {"does": "lets all values pass again"},
     "GET /lists": {"does": "lists every tenant's static lists in Marketo"},
     "POST /lists": {
         "does": "makes a static list by hand, as in Marketo's Database; the API fills lists but makes none",

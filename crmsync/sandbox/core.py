@@ -14,7 +14,7 @@ import functools
 import hashlib
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -185,6 +185,25 @@ class Directory:
             raise TokenRefused("malformed") from None
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """A value that a service refuses in a field, as a plug-in, a business rule or a validation of its own does.
+
+    ``value`` None: every value that is not empty. The message names neither the field nor the value unless it is told
+    to.
+    """
+
+    field: str
+    code: str
+    message: str
+    value: Any = None
+
+    def concerns(self, values: Mapping[str, Any]) -> bool:
+        """Whether one of these values is refused."""
+        given = values.get(self.field)
+        return given is not None and self.value in (None, given)
+
+
 @dataclass
 class Organization:
     """A Dynamics 365 organization: who it is, where it answers, which apps are application users at first."""
@@ -204,6 +223,7 @@ class Organization:
     """Whether it starts with the sync user, its role, the filter columns and change tracking on."""
     switches: dict[str, object] = field(default_factory=dict)
     """What an administrator set on the sandbox's own page; names and answers in ``dataverse.switches``."""
+    refusals: list[Refusal] = field(default_factory=list)
 
 
 PERMISSIONS: frozenset[str] = frozenset(
@@ -238,6 +258,7 @@ class Subscription:
     database: Path
     native_sync: bool = False
     switches: dict[str, object] = field(default_factory=dict)
+    refusals: list[Refusal] = field(default_factory=list)
 
 
 def find_directory(directories: Iterable[Directory], name: str) -> Directory | None:

@@ -5,7 +5,7 @@ A record's values are kept as fingerprints only, six bytes a field, in the order
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import orjson
@@ -13,9 +13,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from crmsync.state.counting import COUNTERS
-from crmsync.state.pending import mark_arrivals
+from crmsync.state.pending import mark, mark_arrivals
 from crmsync.state.sql import among, now, of_entity, upsert
-from crmsync.state.syncerrors import SyncError, forget_errors, keep_errors
+from crmsync.state.syncerrors import FieldKey, SyncError, forget_errors, forget_fields, keep_errors
 from crmsync.state.tables import counters, field_sets, in_flight, records
 
 RecordStatus = Literal[
@@ -131,12 +131,18 @@ class RecordStore:
         errors: Sequence[SyncError] = (),
         counts: dict[str, int] | None = None,
         arrived: Sequence[str] = (),
+        refused: Collection[FieldKey] = (),
+        healed: Collection[FieldKey] = (),
+        again: Sequence[str] = (),
     ) -> None:
         """Write outcomes, their sync errors and counters, and take the request out of ``in_flight``, all at once.
 
-        ``arrived`` are records that Marketo did not have before: what waited for them is due.
+        ``arrived`` are records that Marketo did not have before: what waited for them is due. ``refused`` are fields
+        whose errors stay as they are, ``healed`` those that are in step again though nothing was written, ``again``
+        records to be read once more.
         """
-        failed = {error.record_id for error in errors}
+        failed = {error.record_id for error in errors if not error.field}
+        kept = {(error.record_id, error.field) for error in errors} | set(refused)
         moment = now()
         rows = [
             {
@@ -151,7 +157,9 @@ class RecordStore:
             await upsert(connection, records, rows)
             await keep_errors(connection, tenant, errors)
             done = [outcome.record_id for outcome in outcomes if outcome.record_id not in failed]
-            await forget_errors(connection, tenant, entity, done)
+            await forget_errors(connection, tenant, entity, done, but=kept)
+            await forget_fields(connection, tenant, entity, healed)
+            await mark(connection, tenant, entity, "again", again)
             if arrived:
                 await mark_arrivals(connection, tenant, entity, arrived)
             await COUNTERS.add(connection, tenant, entity, counts or {}, moment if rows else None)

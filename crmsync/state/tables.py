@@ -217,6 +217,7 @@ sync_errors = sa.Table(
     sa.Column("entity", sa.String(100), primary_key=True),
     sa.Column("record_id", sa.String(36), primary_key=True),
     sa.Column("direction", sa.String(30), primary_key=True),
+    sa.Column("field", sa.String(255), primary_key=True, server_default=""),
     sa.Column("operation", sa.String(20), nullable=False),
     sa.Column("code", sa.String(40), nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
@@ -225,6 +226,7 @@ sync_errors = sa.Table(
     sa.Column("first_at", UtcTime, nullable=False),
     sa.Column("last_at", UtcTime, nullable=False),
     sa.Column("next_attempt", UtcTime),
+    sa.Column("refused", sa.String(12)),
 )
 
 in_flight = sa.Table(

@@ -82,12 +82,23 @@ def test_a_missing_column_is_named(code, message):
     assert missing.column == "new_gone"
 
 
-def test_a_payload_error_that_hides_the_column_is_a_missing_column_too():
-    message = "Error identified in Payload provided by the user for Entity :'leads'"
-    missing = error(refused(400, "0x80048d19", message))
+def test_a_payload_error_that_names_no_column_is_the_values_fault():
+    message = (
+        "Error identified in Payload provided by the user for Entity :'leads'  ----> InnerException : Cannot convert "
+        "the literal '2026-04-01' to the expected type 'Edm.DateTimeOffset'."
+    )
+    wrong = error(refused(400, "0x80048d19", message))
 
-    assert isinstance(missing, errors.ColumnMissing)
-    assert missing.column is None
+    assert isinstance(wrong, errors.RecordRefused)
+    assert "resync" in wrong.remedy
+
+
+@pytest.mark.parametrize("code", ["0x80044330", "0x8004432f", "0x80044331", "0x8004431a"])
+def test_a_value_that_a_column_cannot_hold_is_no_defect_of_crmsync(code):
+    wrong = error(refused(400, code, "A validation error occurred for lead.new_visits."))
+
+    assert isinstance(wrong, errors.RecordRefused)
+    assert "defect" not in wrong.remedy
 
 
 def test_the_missing_privilege_is_named_in_the_remedy():

@@ -35,16 +35,28 @@ from tests.world import World
 PEOPLE = "/rest/v1/leads.json"
 
 
-async def refusing(world: World, path: str = PEOPLE, times: int = 1) -> None:
+async def refusing(world: World, field: str, value: Any = None, service: str = "marketo", **how: str) -> None:
+    """A service refuses this value in this field, and does not say in which."""
+    refusal = {"tenant": "contoso", "service": service, "field": field, "value": value, **how}
+    await world.post("refusals", refusal)
+
+
+async def refusing_no_more(world: World) -> None:
+    """Whoever made it refuse values has put that right."""
+    async with world.browser() as client:
+        (await client.delete(f"{world.ready.admin_url}/refusals")).raise_for_status()
+
+
+async def refusing_calls(world: World, path: str = PEOPLE, times: int = 1) -> None:
     """Marketo refuses the next calls of this kind, each of which carries one record."""
-    rule = {"service": "marketo", "method": "POST", "path": path, "times": times, "kind": "marketo", "code": "1003"}
-    await world.post("faults", {**rule, "message": "The field is locked"})
+    rule = {"service": "marketo", "method": "POST", "path": path, "times": times, "kind": "marketo", "code": "1007"}
+    await world.post("faults", {**rule, "message": "Multiple leads match"})
 
 
 async def refused_by_marketo(world: World, entity: str, record: str, **values: Any) -> None:
-    """Dynamics changes, and Marketo refuses the change."""
+    """Dynamics changes, and Marketo refuses the record as a whole."""
     await change_in_dynamics(world, entity, record, **values)
-    await refusing(world)
+    await refusing_calls(world)
     report = await world.cycle()
     assert report.entities[entity].failed == 1
 
@@ -75,8 +87,8 @@ async def test_the_next_attempt_writes_what_was_refused(connected: World, entity
     await refused_by_marketo(connected, entity, record, jobtitle="Chief")
 
     [error] = await errors_of(connected, record)
-    assert (error.direction, error.code) == ("Dynamics → Marketo", "1003")
-    assert "locked" in error.reason
+    assert (error.direction, error.code, error.field) == ("Dynamics → Marketo", "1007", "")
+    assert "Multiple" in error.reason
     assert error.next_attempt is not None
     assert await titles(connected, entity, record) == ("Chief", "Director")
     assert (await connected.cycle()).total.written == 0, "it is not due yet"
@@ -171,13 +183,13 @@ async def test_dynamics_value_that_wins_and_is_refused_is_told_and_tried_again(c
     contact = await a_synced(connected, "contact", jobtitle="Director")
     await change_in_marketo(connected, contact, title="Head")
     await change_in_dynamics(connected, "contact", contact, jobtitle="Chief", mobilephone="+1 555 0188")
-    await refusing(connected, times=2)  # what else changed of the record, and what won
+    await refusing_calls(connected, times=2)  # what else changed of the record, and what won
 
     await connected.cycle()
 
     assert await titles(connected, "contact", contact) == ("Chief", "Head")
     [error] = await errors_of(connected, contact)
-    assert (error.direction, error.code) == ("Dynamics → Marketo", "1003")
+    assert (error.direction, error.code) == ("Dynamics → Marketo", "1007")
     assert error.next_attempt is not None
     assert (await connected.cycle()).total.written == 0, "it is not due yet"
 
@@ -193,7 +205,7 @@ async def test_dynamics_value_that_wins_and_is_refused_is_told_and_tried_again(c
 async def test_a_refused_new_record_is_created_when_the_cause_is_gone(connected: World) -> None:
     admin = await connected.admin()
     new = await admin.create("contacts", {"lastname": "New", "donotbulkemail": True})
-    await refusing(connected)
+    await refusing_calls(connected)
     await connected.cycle()
     assert await connected.people([new]) == {}
     await change_in_dynamics(connected, "contact", new, donotbulkemail=False)
@@ -210,7 +222,7 @@ async def test_a_refused_deletion_is_told_and_tried_again(connected: World, poli
     options = {"deleted_in_dynamics": policy}
     contact = await a_synced(connected, "contact")
     await (await connected.admin()).delete(SETS["contact"], contact)
-    await refusing(connected, path)
+    await refusing_calls(connected, path)
 
     await cycle_as(connected, **options)
 

@@ -57,6 +57,7 @@ async def test_the_examples_of_the_guide_work(admin: httpx.AsyncClient, contoso:
     assert (await admin.post("/faults", json=pages["POST /faults"]["example"])).status_code == 201
     assert (await admin.post("/switches", json=pages["POST /switches"]["example"])).status_code == 200
     assert (await admin.post("/fields", json=pages["POST /fields"]["example"])).status_code == 201
+    assert (await admin.post("/refusals", json=pages["POST /refusals"]["example"])).status_code == 201
     assert (await admin.post("/lists", json=pages["POST /lists"]["example"])).status_code == 201
     assert (await admin.post("/apps", json=pages["POST /apps"]["example"] | app)).status_code == 200
     for example in pages["POST /clock"]["examples"]:

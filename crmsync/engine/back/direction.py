@@ -81,7 +81,9 @@ class FromMarketo:
             return
         for name, mine in person_fields(schema, selection).items():
             number = await self._session.store.records.field_set(self._session.name, name, mine.names)
-            loader = Loader(self._session, name, destination(name, self._session.marketo), number)
+            loader = Loader(
+                self._session, name, destination(name, self._session.marketo), number, selection.columns(name)
+            )
             work = WriteBack(self._session, mine, selection.select(mine.entity), loader, number)
             try:
                 start = self._go_on_after.pop(name, "")

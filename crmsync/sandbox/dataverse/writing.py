@@ -18,6 +18,7 @@ from crmsync.sandbox.dataverse.columns import Column
 from crmsync.sandbox.dataverse.defaults import full_name
 from crmsync.sandbox.dataverse.duplicates import check_duplicates
 from crmsync.sandbox.dataverse.errors import (
+    ODataError,
     already_exists,
     bad_request,
     bad_status,
@@ -193,6 +194,9 @@ class Writer:
         for name in payload.bound:
             self._require("AppendTo", self._store.schema.tables[name])
         require_write(self._request.caller, self._table, payload.values, creating=creating)
+        for refusal in self._store.org.refusals:
+            if refusal.concerns(payload.values):
+                raise ODataError(400, refusal.code, refusal.message)
         return payload
 
     def _find(self, set_name: str, key: str) -> str:

@@ -120,6 +120,14 @@ class MarketoError(Exception):
         return {"code": str(self.code), "message": self.message}
 
 
+class RefusedValueError(MarketoError):
+    """A value that an administrator of the sandbox has the subscription refuse: any code, any words."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(1003, message)
+        self.code = int(code)
+
+
 class HttpError(Exception):
     """A refusal that never reaches Marketo's application: a status and plain text, without an envelope."""
 

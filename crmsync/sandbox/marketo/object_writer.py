@@ -26,6 +26,7 @@ class ObjectWriter:
         self._store = marketo.objects[kind.target]
         self._fields = marketo.fields[kind.target]
         self._owners = marketo.sales_persons
+        self._switches = marketo.switches
         self._kind = kind
         self._action = action
         self._by_id = by_id
@@ -87,6 +88,7 @@ class ObjectWriter:
                 raise MarketoError(1003, f"Field '{name}' is read-only")
             else:
                 values[name] = None if value is None or value == "" else field.from_json(value)
+        self._switches.check(values)
         self._check_owner(values)
         return values
 

@@ -71,6 +71,7 @@ class PersonRules:
         email = prepared.values.get("email")
         if email is not None and not email.isascii():
             raise MarketoError(1001, email, "email")
+        self._switches.check(prepared.values)
         if self._action == "createDuplicate" or prepared.id is not None:
             return
         prepared.key = prepared.values.get(self._lookup.name)

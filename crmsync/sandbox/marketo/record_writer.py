@@ -76,6 +76,7 @@ class RecordWriter:
 
     def finish(self, draft: Draft) -> None:
         """The rules that concern the whole record, the same for a file's row."""
+        self._marketo.switches.check(draft.values)
         if self._by_id:
             if not draft.guid:
                 raise MarketoError(1002, GUID)

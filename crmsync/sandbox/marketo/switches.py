@@ -5,9 +5,11 @@ An administrator puts another answer into ``Subscription.switches``; it holds fr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from crmsync.sandbox.core import Subscription
+from crmsync.sandbox.marketo.errors import RefusedValueError
 
 SWITCHES: dict[str, tuple[object, ...]] = {
     "empty_csv_cell": ("keep", "clear"),
@@ -54,6 +56,12 @@ class Switches:
 
     def __getitem__(self, name: str) -> Any:
         return self._subscription.switches.get(name, SWITCHES[name][0])
+
+    def check(self, values: Mapping[str, Any]) -> None:
+        """Refuse a record that holds a value which the subscription refuses."""
+        for refusal in self._subscription.refusals:
+            if refusal.concerns(values):
+                raise RefusedValueError(refusal.code, refusal.message)
 
     def on(self, name: str, answer: object) -> bool:
         """Whether ``answer`` holds."""
