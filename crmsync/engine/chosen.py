@@ -117,7 +117,7 @@ async def checkpoint_of(session: Session, name: str, digest: str) -> Checkpoint:
             read_number=current.read_number + 1 if current else 1,
             records_expected=expected.get(name),
         )
-    await store.checkpoints.put(tenant, fresh)
+    await store.checkpoints.begin(tenant, fresh)
     return fresh
 
 

@@ -30,7 +30,8 @@ async def review_fields(session: Session) -> Selection:
 async def resync(
     session: Session, progress: ProgressListener | None = None, *, entities: Sequence[str] = ()
 ) -> SyncReport:
-    """Read again the entities whose selection changed, and those named in ``entities``; write what differs.
+    """Read again the entities whose selection changed, or whose values are sent otherwise since they were read, and
+    those named in ``entities``; write what differs.
 
     The tenant must be disabled (``disable_sync``), so that no cycle begins meanwhile. Raises ``OperatorMustAct`` for a
     name that is none of the tenant's entities.
@@ -45,12 +46,16 @@ async def resync(
                 tenant=session.name,
                 remedy=f"Run the whole procedure: crmsync resync {session.name}",
             )
-        for name in entities:
+        outdated = await session.store.checkpoints.outdated(session.name)
+        for name in {*entities, *outdated}:
             await read_anew(session, name)
         path = await DataPath.open(session, progress)
         touched = [name for name in path.entities if await path.needs_first_read(name)]
         if not touched:
-            return skipped(session, "resync", "no field changed: there was nothing to read again")
+            return skipped(
+                session, "resync", "no field changed, nor how a value is sent: there was nothing to read again"
+            )
+        path.notes += [f"{name} is read again: {outdated[name]}" for name in touched if name in outdated]
         return await carry_all(session, "resync", path, touched)
 
 

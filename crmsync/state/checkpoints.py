@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from crmsync.state.sql import now, upsert
+from crmsync.state.sql import now, of_entity, upsert
 from crmsync.state.tables import checkpoints
 
 
@@ -55,6 +56,27 @@ class CheckpointStore:
         rows = [{"tenant": tenant, **checkpoint.model_dump(), "moved_at": now()} for checkpoint in moved]
         async with self._engine.begin() as connection:
             await upsert(connection, checkpoints, rows)
+
+    async def begin(self, tenant: str, fresh: Checkpoint) -> None:
+        """Keep the checkpoint of a new read, after which no value of the entity is outdated."""
+        row = {"tenant": tenant, **fresh.model_dump(), "moved_at": now(), "outdated": None}
+        async with self._engine.begin() as connection:
+            await upsert(connection, checkpoints, [row])
+
+    async def outdated(self, tenant: str) -> dict[str, str]:
+        """Why values that were sent before are not as they would be sent now, by entity."""
+        query = sa.select(checkpoints.c.entity, checkpoints.c.outdated).where(
+            checkpoints.c.tenant == tenant, checkpoints.c.outdated.is_not(None)
+        )
+        async with self._engine.connect() as connection:
+            return {row.entity: row.outdated for row in await connection.execute(query)}
+
+    async def set_outdated(self, tenant: str, reasons: Mapping[str, str]) -> None:
+        """What was sent of these entities is outdated; one that was never read is left alone."""
+        async with self._engine.begin() as connection:
+            for entity, reason in reasons.items():
+                row = sa.update(checkpoints).where(of_entity(checkpoints, tenant, entity))
+                await connection.execute(row.values(outdated=reason))
 
 
 def _checkpoint(row: Any) -> Checkpoint:

@@ -128,6 +128,7 @@ checkpoints = sa.Table(
     sa.Column("delta_link", sa.Text),
     sa.Column("parents_met", sa.BigInteger),
     sa.Column("moved_at", UtcTime, nullable=False),
+    sa.Column("outdated", sa.Text),
 )
 
 field_sets = sa.Table(

@@ -15,6 +15,8 @@ from crmsync.engine.session import Session
 from crmsync.engine.setup.credentials import ensure_bound
 from crmsync.errors import EntityMissing, PermissionMissing
 from crmsync.fields import drift
+from crmsync.fields.model import Selection
+from crmsync.fields.otherwise import converted_otherwise
 from crmsync.marketo.schema import MarketoSchema
 from crmsync.state.lifecycle import TenantState
 from crmsync.state.schemas import Side
@@ -81,6 +83,23 @@ async def snapshots(session: Session) -> tuple[DynamicsSchema | None, MarketoSch
 
 
 async def keep_snapshot(session: Session, side: Side, schema: DynamicsSchema | MarketoSchema) -> None:
-    """Keep a schema as the newest snapshot of its side."""
+    """Keep a schema as the newest snapshot of its side; entities whose values Dynamics' new one converts otherwise are
+    outdated from now on, until ``resync`` reads them again."""
+    if isinstance(schema, DynamicsSchema):
+        await _note_outdated(session, schema)
     content = schema.model_dump_json(exclude={"taken_at"})
     await session.store.schemas.keep_snapshot(session.name, side, schema.model_dump_json(), content=content)
+
+
+async def _note_outdated(session: Session, new: DynamicsSchema) -> None:
+    old, _ = await snapshots(session)
+    body = await session.store.schemas.selection(session.name)
+    if old is None or body is None:
+        return
+    mappings = Selection.model_validate_json(body).mappings
+    reasons = {
+        name: "; ".join(dict.fromkeys(found))
+        for name in mappings.keys() & old.entities.keys() & new.entities.keys()
+        if (found := list(converted_otherwise(old.entities[name], new.entities[name], mappings[name])))
+    }
+    await session.store.checkpoints.set_outdated(session.name, reasons)
