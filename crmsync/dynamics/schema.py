@@ -87,6 +87,11 @@ class Entity(BaseModel):
     change_tracking_enabled: bool = False
     attributes: dict[str, Attribute] = Field(default_factory=dict)
 
+    def has(self, column: str | None) -> bool:
+        """Whether there is a column of this name, as rows carry it or not."""
+        name = (column or "").removeprefix("_").removesuffix("_value")
+        return column in self.attributes or name in self.attributes
+
 
 class DynamicsSchema(BaseModel):
     """A snapshot of the entities that crmsync syncs, by logical name; ``taken_at`` is UTC.

@@ -11,7 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from crmsync.dynamics.schema import DynamicsSchema
+from crmsync.dynamics.schema import DynamicsSchema, Entity
 from crmsync.dynamics.tracking import ChangePage
 from crmsync.engine.back.direction import FromMarketo
 from crmsync.engine.back.streams import Glimpse
@@ -24,6 +24,7 @@ from crmsync.engine.lane import Lane
 from crmsync.engine.links import Links
 from crmsync.engine.look import look_again
 from crmsync.engine.parking import is_hidden_field, park_deleted, park_hidden
+from crmsync.engine.refresh import refresh_metadata
 from crmsync.engine.report import Counts, ProgressListener
 from crmsync.engine.roles import Roles
 from crmsync.engine.session import Session
@@ -88,7 +89,8 @@ class DataPath:
         self.notes: list[str] = []
         self.left_out = left_out(session.tenant, schema, selection)
         self.behind: set[str] = set()
-        self.from_marketo = FromMarketo(session, seen)
+        self.from_marketo = FromMarketo(session, seen, self.refreshed)
+        self._refreshed: set[str] = set()
         self._starts: Counter[str] = Counter()
         self._tempos: dict[str, Tempo] = {}
         self._due = DueRecords(session)
@@ -142,7 +144,22 @@ class DataPath:
 
     async def write_back(self, *, most: int | None = None) -> None:
         """After the entities: settle what waits to be brought to Dynamics; ``most`` as for ``collect``."""
-        await self.without_hidden(lambda: self.from_marketo.write_back(*self.shape, most=most))
+        try:
+            await self.without_hidden(lambda: self.from_marketo.write_back(*self.shape, most=most))
+        except ColumnMissing as change:
+            # Dynamics does not know a column that was to be written: it is parked, if it is really gone.
+            if change.entity is None or (await self._session.dynamics.entity(change.entity)).has(change.column):
+                return
+            await self._park_deleted(change.entity, change)
+
+    async def refreshed(self, name: str) -> Entity | None:
+        """An entity's definition as it is now, where it is another one; it is asked for once in a run."""
+        if name in self._refreshed:
+            return None
+        self._refreshed.add(name)
+        self._schema, self._selection, notes = await refresh_metadata(self._session, name, self.shape)
+        self.notes += notes
+        return self._schema.entities[name] if notes else None
 
     async def carry(self, name: str) -> None:
         """Carry one entity to its end: its first read where that is needed, else what changed; then what is due again.
@@ -271,6 +288,7 @@ class DataPath:
             links=self._links,
             succession=Succession(self._session, self.entities),
             moved=moved,
+            refresh=self.refreshed,
             unread=self.from_marketo.reads_on,
         )
         await lane.open()

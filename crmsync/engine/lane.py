@@ -28,6 +28,7 @@ from crmsync.engine.links import Links
 from crmsync.engine.load import Loader
 from crmsync.engine.participants import Observer, observer
 from crmsync.engine.plan import Change, Mode, Plan
+from crmsync.engine.refresh import Refresh, never
 from crmsync.engine.removal import Remover
 from crmsync.engine.report import Counts
 from crmsync.engine.session import Session
@@ -70,8 +71,8 @@ class Window:
 
 
 class Lane:
-    """Carries one entity of one tenant. ``moved`` is called with the checkpoint whenever it has moved; ``unread`` says
-    that more has happened to people in Marketo than was read."""
+    """Carries one entity of one tenant. ``moved`` is called with the checkpoint whenever it has moved, ``refresh``
+    reads the entity's metadata once more; ``unread`` says that more has happened to people in Marketo than was read."""
 
     def __init__(
         self,
@@ -83,6 +84,7 @@ class Lane:
         links: Links,
         succession: Succession,
         moved: Callable[[Checkpoint], Awaitable[None]],
+        refresh: Refresh = never,
         unread: bool = False,
     ) -> None:
         self._session = session
@@ -91,7 +93,7 @@ class Lane:
         self._select = selection.select(entity)
         self._names = selection.field_names(entity.logical_name)
         self._columns = selection.columns(entity.logical_name)
-        self._planner = planner_for(session, entity, selection, links)
+        self._planner = planner_for(session, entity, selection, links, refresh)
         self._observer: Observer = observer(session, entity)
         self._below = Below(session, entity, selection)
         self._lookup_types = self._observer.lookup_types or entity.logical_name in selection.custom_objects

@@ -133,7 +133,7 @@ class Loader:
             if done and change.withheld and (person := outcomes[-1].marketo_id) is not None:
                 asked.append(Waiting(change.record_id, person, change.withheld))
             tried = attempts.get(change.record_id, 0)
-            errors += [self._field_error(change, name, tried) for name in change.refused]
+            errors += [self.field_error(change, name, tried) for name in change.refused]
             if not done:
                 errors.append(self.error(change.record_id, answer, tried))
             if answer.code == NOT_IMPORTED:
@@ -178,7 +178,8 @@ class Loader:
             next_attempt=self._session.clock() + wait,
         )
 
-    def _field_error(self, change: Change, name: str, attempts: int) -> SyncError:
+    def field_error(self, change: Change, name: str, attempts: int) -> SyncError:
+        """What is told of a field that Marketo refused, after so many attempts."""
         answer, mark = change.refused[name]
         column = self._columns.get(name)
         where = f"Marketo did not take the field '{name}'" + (f" (column {column})" if column else "")
@@ -211,20 +212,14 @@ class Loader:
         self, batch: Sequence[Change], answers: Sequence[Answer], action: str
     ) -> tuple[Sequence[Change], list[Answer]]:
         """The batch with the answers that there are once refused records were sent without the fields at fault."""
-        found = list(answers)
-        at_fault = [at for at, one in enumerate(answers) if self._columns and may_be_saved(batch[at], one)]
-        if at_fault:
-            try:
-                saved = await self._refusals.save(
-                    [batch[at] for at in at_fault], [found[at] for at in at_fault], action
-                )
-            except ColumnMissing as hidden:
-                self._hidden = hidden
-                left = [at for at in range(len(batch)) if at not in set(at_fault)]
-                return [batch[at] for at in left], [found[at] for at in left]
-            for at, answer in zip(at_fault, saved, strict=True):
-                found[at] = answer
-        return batch, found
+        if not self._columns:
+            return batch, list(answers)
+        try:
+            return batch, await self.save(batch, answers, action)
+        except ColumnMissing as hidden:
+            self._hidden = hidden
+            told = [at for at, answer in enumerate(answers) if not may_be_saved(batch[at], answer)]
+            return [batch[at] for at in told], [answers[at] for at in told]
 
     def _parents(self, batch: Sequence[Change]) -> dict[str, str]:
         hangs = self._where.target != "custom_object"
@@ -241,9 +236,17 @@ class Loader:
         await self.land([], [], Counts(), flight)
         return answers
 
-    async def save(self, changes: Sequence[Change], answers: Sequence[Answer]) -> list[Answer]:
-        """Send refused updates again without the fields at fault, which ``Change.refused`` holds then."""
-        return (await self._saved(changes, answers, "updateOnly"))[1]
+    async def save(
+        self, changes: Sequence[Change], answers: Sequence[Answer], action: str = "updateOnly"
+    ) -> list[Answer]:
+        """Send refused records again without the fields at fault, which ``Change.refused`` holds then. Raises
+        ``ColumnMissing`` as ``call`` does."""
+        found = list(answers)
+        if at_fault := [at for at, answer in enumerate(answers) if may_be_saved(changes[at], answer)]:
+            saved = await self._refusals.save([changes[at] for at in at_fault], [found[at] for at in at_fault], action)
+            for at, answer in zip(at_fault, saved, strict=True):
+                found[at] = answer
+        return found
 
     async def _names_hidden_field(self, answers: Sequence[Answer]) -> bool:
         """Whether Marketo refused records for a selected field that it does not know any more."""

@@ -20,6 +20,7 @@ from crmsync.engine.back.fields import Ledger, PersonFields
 from crmsync.engine.destination import TARGETS
 from crmsync.engine.fingerprint import NEVER_AGREED, NOTHING, WIDTH, changed, fingerprints
 from crmsync.engine.links import COMPANY_LINK, OWNER_LINK, Links
+from crmsync.engine.refresh import Refresh, never
 from crmsync.engine.session import Session
 from crmsync.errors import RecordRefused
 from crmsync.fields.convert import Converter
@@ -111,7 +112,9 @@ class Aside:
     healed: list[str] = field(default_factory=list)
 
 
-def planner_of(session: Session, entity: Entity, selection: Selection, links: Links) -> Planner:
+def planner_of(
+    session: Session, entity: Entity, selection: Selection, links: Links, refresh: Refresh = never
+) -> Planner:
     """The planner of an entity, as the tenant file wants it."""
     name, some = entity.logical_name, session.tenant.accounts == "with_synced_people"
     return Planner(
@@ -123,6 +126,7 @@ def planner_of(session: Session, entity: Entity, selection: Selection, links: Li
         only_needed=some and name == "account",
         brings_companies=not (some and name == "opportunity"),
         recreate=session.tenant.deleted_in_marketo == "recreate",
+        refresh=refresh,
     )
 
 
@@ -140,31 +144,36 @@ class Planner:
         only_needed: bool = False,
         brings_companies: bool = True,
         recreate: bool = False,
+        refresh: Refresh = never,
     ) -> None:
         self._store = store
+        self._refresh = refresh
         self._recreate = recreate
         self._is_person = TARGETS.get(entity.logical_name) == "person"
         self._one_way = frozenset(PersonFields(entity, selection).one_way)
         self._tenant = tenant
-        self._entity = entity
         self._names = selection.field_names(entity.logical_name)
-        self._converter = Converter(entity, selection.mappings[entity.logical_name])
         self._filtering = SYNC_FILTER in entity.attributes
         self._links = links
         self._links_to_companies = entity.logical_name != "account"
-        mappings = selection.mappings[entity.logical_name]
+        self._mappings = mappings = selection.mappings[entity.logical_name]
         self._consent = frozenset(mapping.field for mapping in mappings if mapping.attribute in OPT_OUTS)
         self._may_leave_companies = entity.logical_name == "opportunity"
         self._names_teams = OWNER_TEAM in self._names
         self._only_needed = only_needed
         self._brings_companies = brings_companies
-        self._sources = {
-            mapping.field: entity.attributes[mapping.attribute].select_name
-            for mapping in mappings
-            if mapping.attribute in entity.attributes
-        }
         self._field_sets: dict[int, tuple[str, ...]] = {}
         self.field_set = 0
+        self._use(entity)
+
+    def _use(self, entity: Entity) -> None:
+        self._entity = entity
+        self._converter = Converter(entity, self._mappings)
+        self._sources = {
+            mapping.field: entity.attributes[mapping.attribute].select_name
+            for mapping in self._mappings
+            if mapping.attribute in entity.attributes
+        }
 
     async def prepare(self) -> None:
         """Number the field set; before the first ``plan``."""
@@ -203,6 +212,10 @@ class Planner:
                 self._refuse(plan, record_id, known.get(record_id), refusal, read_number)
             if found:
                 refused[record_id] = found
+        if self._converter.unexplained and (entity := await self._refresh(name)) is not None:
+            # A value does not fit the metadata, and these have changed: everything is converted by the new ones.
+            self._use(entity)
+            return await self.plan(rows, read_number, mode=mode, needed=needed)
         if self._only_needed and not needed:
             await self._leave_unneeded(plan, converted, known, read_number)
         await self._resolve(plan, by_id, converted, known, read_number)

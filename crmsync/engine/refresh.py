@@ -8,6 +8,7 @@ until its record changes or ``resync`` reads it.
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from crmsync.dynamics.schema import DynamicsSchema, Entity
@@ -15,6 +16,9 @@ from crmsync.engine.session import Session
 from crmsync.engine.setup import keep_snapshot
 from crmsync.fields.drift import difference
 from crmsync.fields.model import Selection
+
+Refresh = Callable[[str], Awaitable[Entity | None]]
+"""Reads an entity's metadata once more; None where they are as they were, or were read in this run already."""
 
 log = logging.getLogger("crmsync.engine")
 
@@ -25,6 +29,10 @@ class Refreshed(NamedTuple):
     schema: DynamicsSchema
     selection: Selection
     notes: list[str]
+
+
+async def never(_: str) -> None:
+    """Reads no metadata."""
 
 
 async def refresh_metadata(session: Session, name: str, shape: tuple[DynamicsSchema, Selection]) -> Refreshed:

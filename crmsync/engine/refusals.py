@@ -23,11 +23,19 @@ three bad ones."""
 class Isolation(Generic[Reason]):
     """The search in one record, after it was refused as a whole for ``reason``.
 
-    ``accepted`` are the fields that were written, ``refused`` those that were not, with the reason of each.
+    ``first`` are the fields to send before the others, ``named`` those that the refusal names; ``bare`` lets a record
+    be sent without any field, to see whether the record itself is at fault. ``accepted`` are the fields that were
+    written, ``refused`` those that were not, with the reason of each.
     """
 
     def __init__(
-        self, fields: Sequence[str], reason: Reason, *, first: Collection[str] = (), named: Collection[str] = ()
+        self,
+        fields: Sequence[str],
+        reason: Reason,
+        *,
+        first: Collection[str] = (),
+        named: Collection[str] = (),
+        bare: bool = True,
     ) -> None:
         self.accepted: set[str] = set()
         self.refused: dict[str, Reason] = dict.fromkeys([field for field in fields if field in named], reason)
@@ -37,9 +45,11 @@ class Isolation(Generic[Reason]):
         rest = [field for field in fields if field not in self.refused]
         opt_outs = [field for field in rest if field in first]
         others = [field for field in rest if field not in first]
+        parts = [opt_outs, others] if self.refused else [opt_outs, *_halves(others)]
         # A refusal that names no field may be the record's own: the opt-outs, or the key alone, will tell.
-        parts = [part for part in (opt_outs, others) if part] if self.refused else [opt_outs, *_halves(others)]
-        self._parts = deque(parts)
+        self._parts = deque(part for part in parts if part or (part is opt_outs and bare and not self.refused))
+        if not bare and len(fields) == 1:
+            self.give_up(reason)
 
     @property
     def part(self) -> tuple[str, ...] | None:

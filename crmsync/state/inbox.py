@@ -21,7 +21,7 @@ from crmsync.state.counting import BACK_COUNTERS
 from crmsync.state.pending import mark
 from crmsync.state.records import Outcome
 from crmsync.state.sql import among, among_numbers, now, upsert
-from crmsync.state.syncerrors import TO_DYNAMICS, SyncError, forget_errors, keep_errors
+from crmsync.state.syncerrors import TO_DYNAMICS, FieldKey, SyncError, forget_errors, keep_errors
 from crmsync.state.tables import creations, in_flight, marketo_changes, records, watermarks
 
 
@@ -57,13 +57,18 @@ class Creation:
 
 @dataclass
 class Landing:
-    """What became of waiting changes: ledger rows, what still waits, what is done, collisions, errors, counts."""
+    """What became of waiting changes: ledger rows, what still waits, what is done, collisions, errors, counts.
+
+    ``kept`` are fields whose errors stay as they are; ``healthy`` are records without new ones, though they may wait.
+    """
 
     outcomes: list[Outcome] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     collisions: list[Collision] = field(default_factory=list)
     errors: list[SyncError] = field(default_factory=list)
+    kept: set[FieldKey] = field(default_factory=set)
+    healthy: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
 
     def count(self, **more: int) -> None:
@@ -170,7 +175,10 @@ class InboxStore:
     async def land(self, tenant: str, entity: str, landing: Landing, *, flight: str | None = None) -> None:
         """Write what became of waiting changes, all at once."""
         moment = now()
-        failed = {error.record_id for error in landing.errors if error.direction == TO_DYNAMICS}
+        back = [error for error in landing.errors if error.direction == TO_DYNAMICS]
+        whole = {error.record_id for error in back if not error.field}
+        partly = {error.record_id for error in back if error.field}
+        kept = landing.kept | {(error.record_id, error.field) for error in back}
         async with self._engine.begin() as connection:
             rows = [
                 {"tenant": tenant, "entity": entity, **one._asdict(), "synced_at": moment} for one in landing.outcomes
@@ -180,8 +188,8 @@ class InboxStore:
             await _keep_changes(connection, tenant, entity, landing.waiting, merge=False)
             await keep_collisions(connection, tenant, landing.collisions)
             await keep_errors(connection, tenant, landing.errors)
-            healthy = [one for one in landing.done if one not in failed]
-            await forget_errors(connection, tenant, entity, healthy, direction=TO_DYNAMICS)
+            healthy = [one for one in (*landing.done, *landing.healthy, *partly) if one not in whole]
+            await forget_errors(connection, tenant, entity, healthy, direction=TO_DYNAMICS, but=kept)
             await BACK_COUNTERS.add(connection, tenant, entity, landing.counts, moment if rows else None)
             if flight is not None:
                 await connection.execute(sa.delete(in_flight).where(in_flight.c.id == flight))

@@ -18,6 +18,7 @@ from crmsync.engine.back.streams import Glimpse, not_read, person_fields
 from crmsync.engine.back.writeback import WriteBack
 from crmsync.engine.destination import destination
 from crmsync.engine.load import Loader
+from crmsync.engine.refresh import Refresh, never
 from crmsync.engine.report import BackCounts
 from crmsync.engine.session import Session
 from crmsync.errors import PermissionMissing
@@ -28,10 +29,11 @@ log = logging.getLogger("crmsync.engine")
 
 class FromMarketo:
     """Both stages; ``counts`` and ``notes`` grow as they work. ``selection`` may have lost fields between them.
-    ``seen`` is what a glimpse found already."""
+    ``seen`` is what a glimpse found already, ``refresh`` reads an entity's metadata once more."""
 
-    def __init__(self, session: Session, seen: Glimpse | None = None) -> None:
+    def __init__(self, session: Session, seen: Glimpse | None = None, refresh: Refresh = never) -> None:
         self._session = session
+        self._refresh = refresh
         self.seen = seen
         self._more_to_create = False
         self._go_on_after: dict[str, str] = {}
@@ -84,7 +86,7 @@ class FromMarketo:
             loader = Loader(
                 self._session, name, destination(name, self._session.marketo), number, selection.columns(name)
             )
-            work = WriteBack(self._session, mine, selection.select(mine.entity), loader, number)
+            work = WriteBack(self._session, mine, selection, loader, number, self._refresh)
             try:
                 start = self._go_on_after.pop(name, "")
                 if not start:

@@ -14,23 +14,28 @@ from crmsync.dynamics.schema import Entity
 from crmsync.engine.custom.ends import End, Ends
 from crmsync.engine.links import Links
 from crmsync.engine.plan import Change, Plan, Planner, planner_of
+from crmsync.engine.refresh import Refresh, never
 from crmsync.engine.session import Session
 from crmsync.fields.model import Selection
 from crmsync.state.records import Known
 
 
-def planner_for(session: Session, entity: Entity, selection: Selection, links: Links) -> Planner:
-    """The planner of an entity, a custom one or another."""
+def planner_for(
+    session: Session, entity: Entity, selection: Selection, links: Links, refresh: Refresh = never
+) -> Planner:
+    """The planner of an entity, a custom one or another; ``refresh`` reads its metadata once more."""
     if entity.logical_name in selection.custom_objects:
-        return CustomPlanner(session, entity, selection, links)
-    return planner_of(session, entity, selection, links)
+        return CustomPlanner(session, entity, selection, links, refresh)
+    return planner_of(session, entity, selection, links, refresh)
 
 
 class CustomPlanner(Planner):
     """Plans the records of one custom entity of one tenant."""
 
-    def __init__(self, session: Session, entity: Entity, selection: Selection, links: Links) -> None:
-        super().__init__(session.store, session.name, entity, selection, links)
+    def __init__(
+        self, session: Session, entity: Entity, selection: Selection, links: Links, refresh: Refresh = never
+    ) -> None:
+        super().__init__(session.store, session.name, entity, selection, links, refresh=refresh)
         custom = selection.custom_objects[entity.logical_name]
         self._link_field = custom.link_field
         self._ends = Ends(session, custom.link, links)
