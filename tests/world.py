@@ -200,6 +200,11 @@ class World:
         async with self.browser() as client:
             (await client.delete(f"{self.ready.admin_url}/requests")).raise_for_status()
 
+    async def lift_faults(self) -> None:
+        """Lift all faults; what they held back is executed."""
+        async with self.browser() as client:
+            (await client.delete(f"{self.ready.admin_url}/faults")).raise_for_status()
+
     async def until_fault_hit(self, fault: int) -> None:
         """Wait until a request has met this fault."""
         async with self.browser() as client, asyncio.timeout(60):

@@ -1,4 +1,5 @@
-"""Failures carried out: error answers in each service's own shape, lost answers, half answers, late answers.
+"""Failures carried out: error answers in each service's own shape, lost answers, half answers, late answers, and
+requests that are executed after their client has gone.
 
 Shapes: "Web service error codes" and "Service protection API limits" (Dataverse), "Error Codes" (Marketo),
 "Microsoft Entra authentication and authorization error codes" (AADSTS90055).
@@ -7,6 +8,7 @@ Shapes: "Web service error codes" and "Service protection API limits" (Dataverse
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 import uuid
@@ -16,7 +18,7 @@ from http import HTTPStatus
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from crmsync.sandbox.faults import FaultRule, Service
+from crmsync.sandbox.faults import Fault, FaultRule, Service
 from crmsync.sandbox.marketo.errors import sample_message
 
 ABORT = "sandbox.transport"
@@ -28,15 +30,44 @@ _THROTTLED = (
 )
 
 
-async def fail(rule: FaultRule, service: Service, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer the request as ``rule`` says; ``app`` is who would have answered it."""
+async def fail(fault: Fault, service: Service, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer the request as the fault's rule says; ``app`` is who would have answered it."""
+    rule = fault.rule
     if rule.kind == "slow":
         await asyncio.sleep(rule.seconds)
         await app(scope, receive, send)
+    elif rule.kind == "after_disconnect":
+        await _execute_late(fault, app, scope, receive, send)
     elif rule.kind in ("reset", "hang", "truncate"):
         await _lose(rule, app, scope, receive, send)
     else:
         await error_answer(rule, service)(scope, receive, send)
+
+
+async def _execute_late(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Execute what was received whole, as a service does that knows nothing of its client; who is there still gets
+    the answer."""
+    received = await _whole(receive)
+    if fault.rule.drop:
+        with contextlib.suppress(ConnectionResetError):
+            await _reset(scope, receive)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(fault.lifted.wait(), fault.rule.seconds)
+    await app(scope, received, _Swallowed().send if fault.rule.drop else send)
+    fault.late += 1
+
+
+async def _whole(receive: Receive) -> Receive:
+    """Read a request to its end; the answer is what hands it on, whether its client is there or not."""
+    messages = [await receive()]
+    while messages[-1]["type"] == "http.request" and messages[-1].get("more_body"):
+        messages.append(await receive())
+    waiting = iter(messages)
+
+    async def received() -> Message:
+        return next(waiting, None) or await receive()
+
+    return received
 
 
 def error_answer(rule: FaultRule, service: Service) -> Response:

@@ -9,16 +9,17 @@ The kinds are the faults that "Dataverse Web API limits", Marketo's "Error Codes
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Service = Literal["dynamics", "marketo", "entra"]
-Kind = Literal["status", "marketo", "dataverse", "throttle", "reset", "hang", "slow", "truncate"]
+Kind = Literal["status", "marketo", "dataverse", "throttle", "reset", "hang", "slow", "truncate", "after_disconnect"]
 
 KINDS: dict[Kind, str] = {
     "status": "an HTTP status with a gateway's HTML body ('status', optional 'message' and 'retry_after')",
@@ -29,6 +30,8 @@ KINDS: dict[Kind, str] = {
     "hang": "no answer for 'seconds', then the connection is closed",
     "slow": "the right answer, but 'seconds' late",
     "truncate": "half of the answer's body, then the connection is closed",
+    "after_disconnect": "the request is received whole and executed 'seconds' later, or when the fault is lifted, also "
+    "if its client has gone by then; 'drop' resets the connection at once",
 }
 _LOSING = frozenset({"reset", "hang", "truncate"})
 
@@ -62,6 +65,7 @@ class FaultRule(BaseModel):
     retry_after: Annotated[float, Field(ge=0)] | None = None
     seconds: Annotated[float, Field(gt=0, le=3600)] = 30
     after_execution: bool = False
+    drop: bool = False
 
     @model_validator(mode="after")
     def _fits_together(self) -> FaultRule:
@@ -71,6 +75,10 @@ class FaultRule(BaseModel):
             raise ValueError(
                 "'after_execution' means that the request is executed and its answer lost: "
                 "use it with kind reset, hang or truncate"
+            )
+        if self.drop and self.kind != "after_disconnect":
+            raise ValueError(
+                "'drop' resets the connection of a request that is executed later: use it with kind after_disconnect"
             )
         own: dict[str, str] = {"marketo": "marketo", "dataverse": "dynamics"}
         if self.kind in own and self.service != own[self.kind]:
@@ -91,12 +99,15 @@ class FaultRule(BaseModel):
 
 @dataclass
 class Fault:
-    """A rule in force, and what became of it."""
+    """A rule in force, and what became of it. ``lifted`` is set when it is in force no more; ``late`` counts the
+    requests that were executed late."""
 
     id: int
     rule: FaultRule
     seen: int = 0
     hits: int = 0
+    late: int = 0
+    lifted: asyncio.Event = field(default_factory=asyncio.Event, repr=False, compare=False)
 
     @property
     def used_up(self) -> bool:
@@ -104,9 +115,16 @@ class Fault:
         return self.rule.rate is None and self.hits >= (self.rule.times or 1)
 
     def as_json(self) -> dict[str, Any]:
-        """For the list: the rule, the requests that matched, and those that failed."""
+        """For the list: the rule, the requests that matched, those that failed, and those that were executed late."""
         rule = self.rule.model_dump(exclude_none=True)
-        return {"id": self.id, **rule, "seen": self.seen, "hits": self.hits, "active": not self.used_up}
+        return {
+            "id": self.id,
+            **rule,
+            "seen": self.seen,
+            "hits": self.hits,
+            "late": self.late,
+            "active": not self.used_up,
+        }
 
 
 class FaultList:
@@ -131,12 +149,14 @@ class FaultList:
     def remove(self, fault_id: int | None = None) -> int:
         """Lift one rule, or all; returns how many there were."""
         kept = [fault for fault in self._faults if fault_id is not None and fault.id != fault_id]
-        removed = len(self._faults) - len(kept)
+        removed = [fault for fault in self._faults if fault not in kept]
+        for fault in removed:
+            fault.lifted.set()
         self._faults = kept
-        return removed
+        return len(removed)
 
-    def applying(self, traffic: Traffic) -> FaultRule | None:
-        """The rule by which this request shall fail, if any; counts it."""
+    def applying(self, traffic: Traffic) -> Fault | None:
+        """The fault by which this request shall fail, if any; counts it."""
         for fault in self._faults:
             if fault.used_up or not fault.rule.matches(traffic):
                 continue
@@ -146,5 +166,5 @@ class FaultList:
             if fault.rule.rate is not None and self._chance() >= fault.rule.rate:
                 continue
             fault.hits += 1
-            return fault.rule
+            return fault
         return None

@@ -56,15 +56,15 @@ class Watched:
                 status = message["status"]
             await send(message)
 
-        rule = self._desk.faults.applying(traffic)
+        fault = self._desk.faults.applying(traffic)
         try:
-            if rule is None:
+            if fault is None:
                 await self._app(scope, receive, counted_send)
             else:
-                await fail(rule, self._service, self._app, scope, receive, counted_send)
+                await fail(fault, self._service, self._app, scope, receive, counted_send)
         except Exception:
             # The server is told to be quiet about half answers, so a defect of the sandbox is told here.
-            if rule is None:
+            if fault is None:
                 _log.exception("The sandbox's %s failed at %s %s", traffic.service, traffic.method, traffic.path)
             raise
         finally:

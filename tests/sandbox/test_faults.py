@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,8 +16,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from crmsync.errors import TransportFailed
 from crmsync.sandbox.faults import FaultList, FaultRule, Traffic
 from crmsync.sandbox.frontdoor import Desk, Watched
+from crmsync.sandbox.server import SandboxThread
+from tests.world import World, small_sandbox
 
 LEADS = Traffic("marketo", "contoso", "POST", "/rest/v1/leads.json")
 
@@ -83,6 +88,7 @@ def test_faults_can_be_lifted_one_by_one_or_all() -> None:
     [
         ({"times": 1, "rate": 0.5}, "not both"),
         ({"after_execution": True}, "use it with kind reset, hang or truncate"),
+        ({"kind": "reset", "drop": True}, "use it with kind after_disconnect"),
         ({"kind": "marketo", "code": "606"}, '"service": "marketo"'),
         ({"kind": "dataverse", "service": "dynamics"}, "needs a 'code'"),
         ({"kind": "explode"}, "'truncate'"),
@@ -163,6 +169,42 @@ async def test_a_lost_answer_says_nothing_about_execution(
         await client.post("/")
 
     assert executed == expected
+
+
+@pytest_asyncio.fixture
+async def contoso(tmp_path: Path) -> AsyncIterator[World]:
+    with SandboxThread(small_sandbox(tmp_path / "ready.json")) as ready:
+        world = World(ready, f"sqlite:///{tmp_path}/state.db")
+        yield world
+        await world.close()
+
+
+@pytest.mark.parametrize("drop", [False, True])
+async def test_a_request_is_executed_though_its_client_has_gone(contoso: World, drop: bool) -> None:
+    """When the fault is lifted, or its seconds have passed; the client is cancelled, or loses its connection."""
+    marketo = await contoso.marketo()
+    [made] = await marketo.sync_people(
+        [{"email": "a@b.example", "title": "old"}], action="createOnly", lookup_field="email"
+    )
+    late = {"service": "marketo", "method": "POST", "path": "/rest/v1/leads.json", "kind": "after_disconnect",
+            "seconds": 600, "drop": drop}  # fmt: skip
+    fault = await contoso.post("faults", late)
+    writing = asyncio.create_task(
+        marketo.sync_people([{"id": made.id, "title": "late"}], action="updateOnly", lookup_field="id")
+    )
+    await contoso.until_fault_hit(fault["id"])
+    if not drop:
+        writing.cancel()
+    with pytest.raises(TransportFailed if drop else asyncio.CancelledError):
+        await writing
+
+    [before] = await marketo.people("id", [str(made.id)], ["title"])
+    await contoso.lift_faults()
+
+    assert before["title"] == "old"
+    async with asyncio.timeout(10):
+        while (await marketo.people("id", [str(made.id)], ["title"]))[0]["title"] != "late":
+            await asyncio.sleep(0.02)
 
 
 async def test_requests_are_counted_by_template_and_answer(client: httpx.AsyncClient, desk: Desk) -> None:

@@ -61,6 +61,7 @@ class DataverseApp:
             return self._challenge()
         try:
             caller = find_caller(self._store, application)
+            await http.body()  # what was received is executed, also when its client goes away meanwhile
             with self._protection.request(caller.user_id) as headers:
                 if self._org.limits.latency == "typical":
                     await asyncio.sleep(random.uniform(*_TYPICAL_LATENCY))  # noqa: S311
