@@ -25,6 +25,7 @@ from crmsync.sandbox.admin_forms import (
     NewField,
     NewList,
     NewRefusal,
+    NewType,
     SwitchChange,
     read_form,
 )
@@ -64,6 +65,7 @@ class Administration:
             Route("/apps", self._apps_page, methods=["GET"]),
             Route("/apps", self._set_app, methods=["POST"]),
             Route("/fields", self._add_field, methods=["POST"]),
+            Route("/field-types", self._change_type, methods=["POST"]),
             Route("/lists", self._lists_page, methods=["GET"]),
             Route("/lists", self._add_list, methods=["POST"]),
             Route("/refusals", self._refusals_page, methods=["GET"]),
@@ -159,6 +161,15 @@ class Administration:
             raise AdminWrong(422, ["name, display_name: a field of that name exists already; take another"])
         marketo.add_field(field.target, field.name, field.display_name, field.type)
         return JSONResponse(field.model_dump(), status_code=201)
+
+    async def _change_type(self, request: Request) -> JSONResponse:
+        change = await read_form(request, NewType, "field-types")
+        marketo = self._marketo[self._tenant(change.tenant).name]
+        field = marketo.fields[change.target].defined(change.name)
+        if field is None or not field.custom:
+            raise AdminWrong(422, ["name: only a custom field that is there can have another type"])
+        marketo.change_type(change.target, field, change.type)
+        return JSONResponse(change.model_dump())
 
     async def _lists_page(self, _request: Request) -> JSONResponse:
         return JSONResponse(

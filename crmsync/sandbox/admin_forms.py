@@ -51,6 +51,23 @@ class AppChange(BaseModel):
     certificate: str | None = None
 
 
+FieldType = Literal[
+    "string",
+    "text",
+    "email",
+    "phone",
+    "url",
+    "integer",
+    "score",
+    "percent",
+    "float",
+    "currency",
+    "boolean",
+    "date",
+    "datetime",
+]
+
+
 class NewField(BaseModel):
     """A custom field that an administrator makes by hand in Marketo's Field Management."""
 
@@ -60,21 +77,18 @@ class NewField(BaseModel):
     target: Literal["person", "company", "opportunity"]
     name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,254}$")]
     display_name: Annotated[str, Field(min_length=1, max_length=255)]
-    type: Literal[
-        "string",
-        "text",
-        "email",
-        "phone",
-        "url",
-        "integer",
-        "score",
-        "percent",
-        "float",
-        "currency",
-        "boolean",
-        "date",
-        "datetime",
-    ]
+    type: FieldType
+
+
+class NewType(BaseModel):
+    """A custom field whose type an administrator changes in Marketo's Field Management."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tenant: str
+    target: Literal["person", "company", "opportunity"]
+    name: str
+    type: FieldType
 
 
 class NewList(BaseModel):

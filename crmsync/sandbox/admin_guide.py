@@ -25,6 +25,7 @@ EXAMPLES: dict[str, Any] = {
         "type": "string",
     },
     "refusals": {"tenant": "contoso", "service": "marketo", "field": "title", "value": "Chief"},
+    "field-types": {"tenant": "contoso", "target": "company", "name": "msAccountNumber", "type": "integer"},
     "lists": {"tenant": "contoso", "name": "Newsletter readers"},
     "apps": {"tenant": "contoso", "client_id": "<the sync app's>", "secret_expired": True},
 }
@@ -68,6 +69,11 @@ _PAGES: dict[str, Any] = {
         "example": EXAMPLES["refusals"],
     },
     "DELETE /refusals": {"does": "lets all values pass again"},
+    "POST /field-types": {
+        "does": "changes the type of a custom field, as in Marketo's Field Management; values that do not fit the new "
+        "type are deleted",
+        "example": EXAMPLES["field-types"],
+    },
     "GET /lists": {"does": "lists every tenant's static lists in Marketo"},
     "POST /lists": {
         "does": "makes a static list by hand, as in Marketo's Database; the API fills lists but makes none",

@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from crmsync.sandbox.admin import Administration
 from crmsync.sandbox.core import Clock, Limits
 from crmsync.sandbox.frontdoor import Desk
+from crmsync.sandbox.marketo.person_rules import Prepared
 from crmsync.sandbox.marketo.service import Marketo
 from crmsync.sandbox.world import Ports, SandboxTenant, make_tenant
 
@@ -31,13 +32,18 @@ def contoso(tmp_path: Path, clock: Clock) -> SandboxTenant:
 
 
 @pytest_asyncio.fixture
-async def admin(contoso: SandboxTenant, clock: Clock) -> AsyncIterator[httpx.AsyncClient]:
-    marketo = Marketo(contoso.subscription)
+async def marketo(contoso: SandboxTenant) -> AsyncIterator[Marketo]:
+    subscription = Marketo(contoso.subscription)
+    yield subscription
+    await subscription.close()
+
+
+@pytest_asyncio.fixture
+async def admin(contoso: SandboxTenant, marketo: Marketo, clock: Clock) -> AsyncIterator[httpx.AsyncClient]:
     administration = Administration({"contoso": contoso}, {"contoso": marketo}, clock, Desk())
     app = Starlette(routes=[administration.routes()], exception_handlers=administration.error_handlers())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://sandbox/admin") as client:
         yield client
-    await marketo.close()
 
 
 async def test_the_guide_explains_every_page(admin: httpx.AsyncClient) -> None:
@@ -58,6 +64,7 @@ async def test_the_examples_of_the_guide_work(admin: httpx.AsyncClient, contoso:
     assert (await admin.post("/switches", json=pages["POST /switches"]["example"])).status_code == 200
     assert (await admin.post("/fields", json=pages["POST /fields"]["example"])).status_code == 201
     assert (await admin.post("/refusals", json=pages["POST /refusals"]["example"])).status_code == 201
+    assert (await admin.post("/field-types", json=pages["POST /field-types"]["example"])).status_code == 200
     assert (await admin.post("/lists", json=pages["POST /lists"]["example"])).status_code == 201
     assert (await admin.post("/apps", json=pages["POST /apps"]["example"] | app)).status_code == 200
     for example in pages["POST /clock"]["examples"]:
@@ -107,6 +114,29 @@ async def test_a_field_is_made_by_hand_once(admin: httpx.AsyncClient) -> None:
 
     assert again.status_code == 422
     assert "exists already" in again.json()["what_to_do"][0]
+
+
+async def test_a_custom_field_takes_another_type_and_loses_what_does_not_fit(
+    admin: httpx.AsyncClient, marketo: Marketo
+) -> None:
+    field = {"tenant": "contoso", "target": "person", "name": "shoeSize", "display_name": "Shoe Size", "type": "string"}
+    await admin.post("/fields", json=field)
+    lookup = marketo.person_fields.get("email")
+    assert lookup is not None
+    writer = marketo.person_writer("createOnly", lookup)
+    with marketo.database.transaction():
+        written = writer.write(
+            [Prepared({"email": f"{size}@b.example", "shoeSize": size}) for size in ("42", "large")], marketo.moment()
+        )
+    people = [outcome[1] for outcome in written if isinstance(outcome, tuple)]
+
+    change = {"tenant": "contoso", "target": "person", "name": "shoeSize", "type": "integer"}
+    changed = await admin.post("/field-types", json=change)
+    refused = [await admin.post("/field-types", json=change | {"name": name}) for name in ("firstName", "nothing")]
+
+    assert changed.status_code == 200
+    assert [row["shoeSize"] for row in marketo.people.answer(people, ["shoeSize"])] == [42, None]
+    assert [answer.status_code for answer in refused] == [422, 422]
 
 
 async def test_a_list_is_made_by_hand_once(admin: httpx.AsyncClient) -> None:

@@ -22,6 +22,7 @@ from crmsync.sandbox.marketo.person_writer import PersonWriter
 from crmsync.sandbox.marketo.quota import Quota
 from crmsync.sandbox.marketo.record_kinds import RecordKind, opportunity_kind, role_kind
 from crmsync.sandbox.marketo.records import Records
+from crmsync.sandbox.marketo.retyping import change_type
 from crmsync.sandbox.marketo.standard import FIELDS
 from crmsync.sandbox.marketo.switches import Switches
 from crmsync.sandbox.marketo.tokens import Tokens
@@ -102,6 +103,10 @@ class Marketo:
     def add_field(self, target: str, name: str, display_name: str, data_type: str) -> Field:
         """A custom field made by hand by an administrator, on people, companies or opportunities."""
         return self.fields[target].add(new_field(name, display_name, data_type))
+
+    def change_type(self, target: str, field: Field, data_type: str) -> None:
+        """Another type for a custom field, as an administrator chooses it."""
+        change_type(self.database, self.fields[target], target, field, data_type)
 
     async def close(self) -> None:
         """Stop imports and extracts and close the file; a second time does nothing."""
