@@ -22,7 +22,8 @@ CrmsyncError
 │   ├── ServiceUnavailable          5xx, gateway, "temporarily unavailable"
 │   ├── TransportFailed             no answer: reset, time-out, half-sent body
 │   ├── QuotaExhausted              the day's calls are used up; ``until`` says when the next begin
-│   └── QueueFull                   Marketo's import queue is full
+│   ├── QueueFull                   Marketo's import queue is full
+│   └── StateUnavailable            the state database has been away for longer than a step waits
 ├── SchemaChanged                   refresh the schema and go on without what vanished
 │   ├── ColumnMissing               a selected column does not exist any more (``column``)
 │   └── EntityMissing               an entity does not exist any more
@@ -33,6 +34,7 @@ CrmsyncError
 ├── BatchTooLarge                   split the batch and send the halves
 ├── VersionConflict                 the record changed meanwhile: read again and decide
 ├── TenantBusy                      another run holds the tenant's lease
+├── LeaseLost                       another run has taken the tenant over: this one ends, and that one goes on
 └── RequestRefused                  the service refused a request that crmsync built wrongly: report it
 
 Every error carries what was found (``message``), what to do (``remedy``), and where it is known: tenant, entity,
@@ -208,6 +210,10 @@ class QueueFull(TryAgainLater):
     """Marketo takes no more import jobs now (1016) or the list is being imported into (1019)."""
 
 
+class StateUnavailable(TryAgainLater):
+    """The state database was away for longer than a step waits for it."""
+
+
 class SchemaChanged(CrmsyncError):
     """Refresh the schema and go on without what vanished."""
 
@@ -252,6 +258,12 @@ class TenantBusy(CrmsyncError):
     """Another run holds the tenant's lease."""
 
     default_remedy = "Wait for the run that holds the lease to end, or stop it. A dead run's lease ends by itself."
+
+
+class LeaseLost(CrmsyncError):
+    """Another run has taken the tenant over; what this one has not yet sent is not sent any more."""
+
+    default_remedy = "Nothing is lost: the run that holds the lease continues where this one ended."
 
 
 class RequestRefused(CrmsyncError):

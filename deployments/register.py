@@ -23,7 +23,8 @@ from prefect.states import Cancelling
 from prefect.workers.process import ProcessWorker
 from pydantic import BaseModel
 
-from crmsync.state.database import STATE_URL_VARIABLE, state_url
+from crmsync.state.database import state_url
+from crmsync.state.engine import STATE_URL_VARIABLE
 from crmsync.tenants import Tenant, load_tenant, tenant_names
 from deployments.desired import FLEET, OURS, POOL, Desired, desired, desired_fleet
 from tasks.tenant import TENANTS_VARIABLE

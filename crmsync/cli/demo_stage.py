@@ -23,7 +23,7 @@ from crmsync.dynamics.auth import ClientSecret
 from crmsync.dynamics.client import DynamicsClient
 from crmsync.errors import OperatorMustAct, ServiceUnavailable
 from crmsync.marketo.client import MarketoClient
-from crmsync.state.database import STATE_URL_VARIABLE
+from crmsync.state.engine import STATE_URL_VARIABLE
 from crmsync.tenants import Tenant, load_tenant
 
 TENANT = "contoso"

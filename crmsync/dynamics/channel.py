@@ -10,7 +10,7 @@ documents).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
@@ -79,6 +79,7 @@ class Channel:
         transport: httpx.AsyncBaseTransport | None,
         sleep: Sleep,
         token_cache: msal.TokenCache | None,
+        clearance: Callable[[httpx.Request], Awaitable[None]] | None = None,
     ) -> None:
         self.origin = connection.organization_url
         self.tenant = tenant
@@ -98,6 +99,7 @@ class Channel:
             verify=verify,
             transport=transport,
             timeout=_TIMEOUT,
+            event_hooks={"request": [clearance] if clearance else []},
             limits=httpx.Limits(max_connections=concurrent, max_keepalive_connections=concurrent),
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             headers={

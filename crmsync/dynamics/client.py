@@ -7,7 +7,7 @@ Facts: "Web API functions", "Use Web API actions", WhoAmI, RetrieveUserPrivilege
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Container, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,7 +63,8 @@ class SystemUser:
 
 
 class DynamicsClient:
-    """An async context manager over one organization. Raises the errors of ``crmsync.errors`` only."""
+    """An async context manager over one organization. Raises the errors of ``crmsync.errors`` only. Every request but
+    a sign-in passes ``clearance`` right before it is sent."""
 
     def __init__(
         self,
@@ -76,6 +77,7 @@ class DynamicsClient:
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Sleep = asyncio.sleep,
         token_cache: msal.TokenCache | None = None,
+        clearance: Callable[[httpx.Request], Awaitable[None]] | None = None,
     ) -> None:
         self._channel = Channel(
             connection,
@@ -86,6 +88,7 @@ class DynamicsClient:
             transport=transport,
             sleep=sleep,
             token_cache=token_cache,
+            clearance=clearance,
         )
 
     @property

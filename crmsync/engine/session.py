@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,14 +14,15 @@ from pydantic import SecretStr
 
 from crmsync.dynamics.auth import ClientCertificate, ClientSecret
 from crmsync.dynamics.client import DynamicsClient
+from crmsync.engine.beside import beside
+from crmsync.engine.keeper import Clearance, Keeper
 from crmsync.errors import TenantBusy
 from crmsync.marketo.client import MarketoClient
 from crmsync.secrets import SecretStore
-from crmsync.state.leases import LEASE_SECONDS, Lease
+from crmsync.state.fence import held
+from crmsync.state.leases import Lease
 from crmsync.state.store import Store, open_store
 from crmsync.tenants import DynamicsConnection, Tenant
-
-log = logging.getLogger("crmsync.engine")
 
 
 def utc_now() -> datetime:
@@ -31,8 +31,9 @@ def utc_now() -> datetime:
 
 @dataclass
 class Session:
-    """One tenant with its clients and the store. ``run`` names the flow run in the audit log; ``sleep`` and ``clock``
-    are seams for tests. ``memo`` keeps what was read of the store and still holds, for a session of many cycles."""
+    """One tenant with its clients and the store. ``run`` names the flow run in the audit log; ``sleep``, ``clock`` and
+    ``keeper_sleep`` (the lease's) are seams for tests. ``memo`` keeps what was read of the store and still holds, for a
+    session of many cycles. ``clearance`` is what the clients' calls pass."""
 
     tenant: Tenant
     store: Store
@@ -42,7 +43,8 @@ class Session:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     clock: Callable[[], datetime] = utc_now
     memo: dict[str, Any] = field(default_factory=dict, repr=False)
-    _held: bool = field(default=False, repr=False)
+    keeper_sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    clearance: Clearance = field(default_factory=Clearance, repr=False)
 
     @property
     def name(self) -> str:
@@ -51,35 +53,33 @@ class Session:
     @asynccontextmanager
     async def lease(self, *, patience: float = 0) -> AsyncIterator[None]:
         """Be the only writer of this tenant; entering twice is allowed. Raises ``TenantBusy`` when another run still
-        is after ``patience`` seconds."""
-        if self._held:
+        is after ``patience`` seconds. What is inside ends with ``LeaseLost`` when another run takes over."""
+        if self.clearance.keeper is not None:
             yield
             return
+        lease, asked_at = await self._taken(patience)
+        self.clearance.keeper = keeper = Keeper(self.store.leases, lease, asked_at=asked_at, sleep=self.keeper_sleep)
+        try:
+            async with beside() as group:
+                keeping = group.create_task(keeper.keep())
+                with held(self.name, lease.holder, lease.token):
+                    yield
+                keeping.cancel()
+        finally:
+            self.clearance.keeper = None
+            await keeper.close()
+            await self.store.leases.give_back(lease)
+
+    async def _taken(self, patience: float) -> tuple[Lease, float]:
+        """The lease, and since when it surely lasts."""
         until = self.clock() + timedelta(seconds=patience)
-        while (lease := await self.store.leases.take(self.name, self.run)) is None:
+        while True:
+            asked_at = time.monotonic()
+            if (lease := await self.store.leases.take(self.name, self.run, sleep=self.sleep)) is not None:
+                return lease, asked_at
             if self.clock() >= until:
                 raise await self._busy()
             await self.sleep(1)
-        self._held = True
-        owner = asyncio.current_task()
-        keeper = asyncio.create_task(self._keep(lease, owner))
-        try:
-            yield
-        finally:
-            self._held = False
-            keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await keeper
-            await self.store.leases.give_back(lease)
-
-    async def _keep(self, lease: Lease, owner: asyncio.Task[object] | None) -> None:
-        while True:
-            await asyncio.sleep(LEASE_SECONDS / 3)
-            if not await self.store.leases.renew(lease):
-                log.error("%s: the lease was lost to another run; this run ends", self.name)
-                if owner is not None:
-                    owner.cancel("the lease was lost to another run")
-                return
 
     async def _busy(self) -> TenantBusy:
         other = await self.store.leases.get(self.name)
@@ -104,6 +104,7 @@ async def open_session(
     name, marketo = tenant.tenant, tenant.marketo
     credential = await dynamics_credential(tenant.dynamics, secrets, tenant=name)
     secret = await secrets.get(marketo.client_secret, tenant=name, purpose="Marketo client secret")
+    clearance = Clearance()
     async with AsyncExitStack() as stack:
         if store is None:
             store = await stack.enter_async_context(open_store(state_url))
@@ -114,12 +115,13 @@ async def open_session(
                 tenant=name,
                 ca_path=tenant.ca_path,
                 concurrent=tenant.quota.dynamics_concurrent_requests,
+                clearance=clearance,
             )
         )
         client = await stack.enter_async_context(
-            MarketoClient(marketo, secret, tenant=name, quota=tenant.quota, ca_path=tenant.ca_path)
+            MarketoClient(marketo, secret, tenant=name, quota=tenant.quota, ca_path=tenant.ca_path, clearance=clearance)
         )
-        yield Session(tenant=tenant, store=store, dynamics=dynamics, marketo=client, run=run)
+        yield Session(tenant=tenant, store=store, dynamics=dynamics, marketo=client, run=run, clearance=clearance)
 
 
 async def dynamics_credential(

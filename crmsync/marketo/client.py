@@ -35,6 +35,7 @@ class MarketoClient:
     """One subscription, seen through one API user. Use it as an async context manager.
 
     ``clock`` gives seconds since the epoch, for tokens and quotas; ``transport`` and ``sleep`` are seams for tests.
+    Every request passes ``clearance`` right before it is sent.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class MarketoClient:
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.time,
+        clearance: Callable[[httpx.Request], Awaitable[None]] | None = None,
     ) -> None:
         self._clock = clock
         self._budget = Budget(
@@ -64,6 +66,7 @@ class MarketoClient:
             auth=auth,
             headers={"User-Agent": USER_AGENT},
             transport=transport,
+            event_hooks={"request": [clearance] if clearance else []},
             verify=trusted(ca_path, tenant) if transport is None else True,
             limits=httpx.Limits(max_connections=quota.marketo_concurrent_calls + 1),
         )

@@ -8,8 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 from pydantic import BaseModel
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from crmsync.state.engine import SubStore
 from crmsync.state.sql import now, of_entity, upsert
 from crmsync.state.tables import checkpoints
 
@@ -36,11 +36,8 @@ class Checkpoint(BaseModel):
     moved_at: datetime | None = None
 
 
-class CheckpointStore:
+class CheckpointStore(SubStore):
     """Reads and moves checkpoints. They move only after every record before them has an outcome."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
 
     async def all(self, tenant: str) -> dict[str, Checkpoint]:
         query = sa.select(checkpoints).where(checkpoints.c.tenant == tenant)

@@ -11,8 +11,9 @@ from typing import Literal
 
 import sqlalchemy as sa
 from pydantic import BaseModel
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from crmsync.state.engine import SubStore
 from crmsync.state.sql import now
 from crmsync.state.tables import collisions
 
@@ -34,11 +35,8 @@ class Collision(BaseModel):
     at: datetime | None = None
 
 
-class CollisionStore:
+class CollisionStore(SubStore):
     """Reads collisions; they are written with the outcomes they led to."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
 
     async def all(self, tenant: str, *, limit: int | None = None) -> list[Collision]:
         """The decisions, the newest first."""

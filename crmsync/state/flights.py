@@ -14,8 +14,9 @@ from uuid import uuid4
 import orjson
 import sqlalchemy as sa
 from pydantic import BaseModel
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from crmsync.state.engine import SubStore
 from crmsync.state.records import Outcome
 from crmsync.state.sql import among, now, of_entity, upsert
 from crmsync.state.tables import in_flight, records
@@ -38,11 +39,8 @@ class Flight(BaseModel):
     marks: bytes | None = None
 
 
-class FlightStore:
+class FlightStore(SubStore):
     """The requests in flight of one database. Every method is one transaction."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
 
     async def take_off(
         self,

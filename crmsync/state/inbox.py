@@ -14,10 +14,11 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 from pydantic import BaseModel
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crmsync.state.collisions import Collision, keep_collisions
 from crmsync.state.counting import BACK_COUNTERS
+from crmsync.state.engine import SubStore
 from crmsync.state.pending import mark
 from crmsync.state.records import Outcome
 from crmsync.state.sql import among, among_numbers, now, upsert
@@ -76,11 +77,8 @@ class Landing:
             self.counts[name] = self.counts.get(name, 0) + number
 
 
-class InboxStore:
+class InboxStore(SubStore):
     """The inbox of one database. Every method is one transaction."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
 
     async def watermarks(self, tenant: str) -> dict[str, Watermark]:
         query = sa.select(watermarks).where(watermarks.c.tenant == tenant)

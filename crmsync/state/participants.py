@@ -10,8 +10,9 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from crmsync.state.engine import SubStore
 from crmsync.state.pending import mark
 from crmsync.state.sql import among, upsert
 from crmsync.state.tables import participants
@@ -32,11 +33,8 @@ class Participant(NamedTuple):
     since: datetime | None
 
 
-class ParticipantStore:
+class ParticipantStore(SubStore):
     """Participants of one database. What changes them marks the opportunities whose roles are due, at once."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
 
     async def of(self, tenant: str, opportunities: Iterable[str]) -> list[Participant]:
         """Everybody who takes part in these opportunities."""

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from crmsync.state.engine import SubStore
 from crmsync.state.sql import among, upsert
 from crmsync.state.tables import participants, pending, records
 
@@ -24,11 +25,8 @@ PEOPLE = ("lead", "contact")
 ROLE = "opportunityrole"
 
 
-class PendingStore:
+class PendingStore(SubStore):
     """Marks of one database. Setting a mark twice is the same as once."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
 
     async def add(self, tenant: str, entity: str, kind: Kind, ids: Iterable[str]) -> None:
         async with self._engine.begin() as connection:

@@ -6,19 +6,16 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from crmsync.state.engine import SubStore
 from crmsync.state.records import DEAD, Known
 from crmsync.state.sql import among, among_numbers, of_entity
 from crmsync.state.syncerrors import TO_DYNAMICS, TO_MARKETO, forget_errors
 from crmsync.state.tables import records
 
 
-class PeopleStore:
+class PeopleStore(SubStore):
     """What the ledger knows of people in Marketo. Every method is one transaction."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
 
     async def by_marketo_id(
         self, tenant: str, entities: Iterable[str], ids: Iterable[int]

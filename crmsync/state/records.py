@@ -10,9 +10,9 @@ from typing import Any, Literal, NamedTuple
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from crmsync.state.counting import COUNTERS
+from crmsync.state.engine import SubStore
 from crmsync.state.pending import mark, mark_arrivals
 from crmsync.state.sql import among, now, of_entity, upsert
 from crmsync.state.syncerrors import FieldKey, SyncError, forget_errors, forget_fields, keep_errors
@@ -63,11 +63,8 @@ class Outcome(NamedTuple):
     middle_id: str | None = None
 
 
-class RecordStore:
+class RecordStore(SubStore):
     """The ledger of one database. Every method is one transaction."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
 
     async def known(self, tenant: str, entity: str, ids: Sequence[str]) -> dict[str, Known]:
         """What is known of these records, by id; unknown ones are absent."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 from pydantic import BaseModel
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from crmsync.state.engine import SubStore
 from crmsync.state.sql import now
 from crmsync.state.tables import runs, tenants
 
@@ -26,11 +26,8 @@ class Run(BaseModel):
     report: str | None = None
 
 
-class RunStore:
+class RunStore(SubStore):
     """The journal of runs."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
 
     async def start(self, tenant: str, kind: str, run: str) -> int:
         row: dict[str, Any] = {"tenant": tenant, "kind": kind, "run": run, "started_at": now()}

@@ -9,8 +9,8 @@ from typing import Literal
 
 import sqlalchemy as sa
 from pydantic import BaseModel
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from crmsync.state.engine import SubStore
 from crmsync.state.sql import now, upsert
 from crmsync.state.tables import parked_fields, schemas, selections
 
@@ -28,11 +28,8 @@ class Parked(BaseModel):
     reviewed_at: datetime | None = None
 
 
-class SchemaStore:
+class SchemaStore(SubStore):
     """Keeps JSON documents; what stands in them is the business of those who write them."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
 
     async def snapshot(self, tenant: str, side: Side) -> str | None:
         """The newest snapshot of a side, as JSON."""

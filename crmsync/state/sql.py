@@ -43,6 +43,11 @@ def among_numbers(
     return column == sa.any_(sa.bindparam(None, list(values), type_=postgresql.ARRAY(sa.BigInteger)))
 
 
+def insert(connection: AsyncConnection, table: sa.Table) -> Any:
+    """An INSERT that may name what happens when a row is there already (``on_conflict_...``)."""
+    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
+
+
 async def upsert(
     connection: AsyncConnection,
     table: sa.Table,
@@ -55,17 +60,17 @@ async def upsert(
     columns grow by the new one. Every row has the same members."""
     if not rows:
         return
-    insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
+    statement: Any = insert(connection, table)
     keys = [column.name for column in table.primary_key]
     keep, add = set(keep), set(add)
     changes = {
-        name: table.c[name] + insert.excluded[name] if name in add else insert.excluded[name]
+        name: table.c[name] + statement.excluded[name] if name in add else statement.excluded[name]
         for name in rows[0]
         if name not in keys and name not in keep
     }
     statement = (
-        insert.on_conflict_do_update(index_elements=keys, set_=changes)
+        statement.on_conflict_do_update(index_elements=keys, set_=changes)
         if changes
-        else insert.on_conflict_do_nothing(index_elements=keys)
+        else statement.on_conflict_do_nothing(index_elements=keys)
     )
     await connection.execute(statement, list(rows))

@@ -1,7 +1,8 @@
 """The state store: one object that holds the database and the sub-stores, one for each subject.
 
 ``open_store`` is the door; everything in ``engine`` and the command line goes through it. Each method is one
-transaction: what belongs together (an outcome, its counters, its checkpoint) is written together or not at all.
+transaction: what belongs together (an outcome, its counters, its checkpoint) is written together or not at all, by the
+holder of the tenant's lease only (``crmsync.state.fence``), and in spite of an outage (``crmsync.state.engine``).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from crmsync.state.checkpoints import CheckpointStore
 from crmsync.state.collisions import CollisionStore
 from crmsync.state.database import connect
+from crmsync.state.engine import OUTAGE_SECONDS, Patience, PatientEngine
 from crmsync.state.flights import FlightStore
 from crmsync.state.inbox import InboxStore
 from crmsync.state.leases import LeaseStore
@@ -32,74 +34,76 @@ from crmsync.state.tenantstore import TenantStore
 class Store:
     """What crmsync remembers of all tenants."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, patience: Patience | None = None) -> None:
         self.engine = engine
+        self._patient = PatientEngine(engine, patience or Patience(engine.url))
 
     @cached_property
     def tenants(self) -> TenantStore:
-        return TenantStore(self.engine)
+        return TenantStore(self._patient)
 
     @cached_property
     def leases(self) -> LeaseStore:
-        return LeaseStore(self.engine)
+        return LeaseStore(self._patient)
 
     @cached_property
     def schemas(self) -> SchemaStore:
-        return SchemaStore(self.engine)
+        return SchemaStore(self._patient)
 
     @cached_property
     def checkpoints(self) -> CheckpointStore:
-        return CheckpointStore(self.engine)
+        return CheckpointStore(self._patient)
 
     @cached_property
     def records(self) -> RecordStore:
-        return RecordStore(self.engine)
+        return RecordStore(self._patient)
 
     @cached_property
     def flights(self) -> FlightStore:
-        return FlightStore(self.engine)
+        return FlightStore(self._patient)
 
     @cached_property
     def people(self) -> PeopleStore:
-        return PeopleStore(self.engine)
+        return PeopleStore(self._patient)
 
     @cached_property
     def pending(self) -> PendingStore:
-        return PendingStore(self.engine)
+        return PendingStore(self._patient)
 
     @cached_property
     def succession(self) -> SuccessionStore:
-        return SuccessionStore(self.engine)
+        return SuccessionStore(self._patient)
 
     @cached_property
     def participants(self) -> ParticipantStore:
-        return ParticipantStore(self.engine)
+        return ParticipantStore(self._patient)
 
     @cached_property
     def errors(self) -> SyncErrorStore:
-        return SyncErrorStore(self.engine)
+        return SyncErrorStore(self._patient)
 
     @cached_property
     def inbox(self) -> InboxStore:
-        return InboxStore(self.engine)
+        return InboxStore(self._patient)
 
     @cached_property
     def collisions(self) -> CollisionStore:
-        return CollisionStore(self.engine)
+        return CollisionStore(self._patient)
 
     @cached_property
     def runs(self) -> RunStore:
-        return RunStore(self.engine)
+        return RunStore(self._patient)
 
 
 @asynccontextmanager
-async def open_store(url: str | None = None) -> AsyncIterator[Store]:
+async def open_store(url: str | None = None, *, patience: float = OUTAGE_SECONDS) -> AsyncIterator[Store]:
     """The store at ``url`` (else ``CRMSYNC_STATE_URL``, else SQLite in ``.crmsync/``), its tables up to date.
 
-    Raises ``OperatorMustAct`` when the database cannot be reached.
+    A database that is away is waited for, now and at every transaction later, for up to ``patience`` seconds; then
+    ``StateUnavailable`` is raised. Raises ``OperatorMustAct`` when the database cannot be used as the URL says.
     """
-    engine = await connect(url)
+    engine = await connect(url, patience=patience)
     try:
-        yield Store(engine)
+        yield Store(engine, Patience(engine.url, patience))
     finally:
         await engine.dispose()

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from crmsync.state.engine import SubStore
 from crmsync.state.pending import PEOPLE, mark, mark_hanging
 from crmsync.state.records import Known, Outcome
 from crmsync.state.sql import among, upsert
@@ -43,11 +44,8 @@ class Continuation(NamedTuple):
     of: tuple[str, str] | None = None
 
 
-class SuccessionStore:
+class SuccessionStore(SubStore):
     """Successions of one database."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
 
     async def of(self, tenant: str, heirs: Iterable[str]) -> dict[str, list[tuple[str, str, Known]]]:
         """The leads and contacts that name these as heirs, by heir: entity, id and what is known."""

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 from pydantic import BaseModel
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from crmsync.state.engine import SubStore
 from crmsync.state.sql import among, now, upsert
 from crmsync.state.tables import sync_errors
 
@@ -54,11 +55,8 @@ FieldKey = tuple[str, str]
 """A record's id and a field of it."""
 
 
-class SyncErrorStore:
+class SyncErrorStore(SubStore):
     """Reads sync errors; they are written with the outcomes they belong to."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
 
     async def all(self, tenant: str, *, limit: int | None = None) -> list[SyncError]:
         """The open sync errors, the newest last."""

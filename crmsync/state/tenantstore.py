@@ -6,9 +6,10 @@ from datetime import datetime
 
 import sqlalchemy as sa
 from pydantic import BaseModel
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crmsync.errors import StateMismatch
+from crmsync.state.engine import SubStore
 from crmsync.state.lifecycle import MOVES, TenantState, has_reached
 from crmsync.state.sql import now, upsert
 from crmsync.state.tables import (
@@ -65,11 +66,8 @@ class Move(BaseModel):
     why: str
 
 
-class TenantStore:
+class TenantStore(SubStore):
     """Reads and moves tenants; every move is one row of the audit log, in the same transaction."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
 
     async def get(self, tenant: str) -> TenantRow:
         """The tenant's row; one that was never seen is ``new``."""
