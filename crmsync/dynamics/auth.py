@@ -4,8 +4,8 @@ MSAL is synchronous, so it runs in a worker thread, over an httpx client of its 
 rest. The object of one client lives as long as that client: MSAL replays refusals of Entra ID for a minute, which would
 make "I corrected the secret, try again" fail. For the same reason it is made anew after each failure.
 
-Facts: "Use OAuth authentication with Microsoft Dataverse" and MSAL for Python's own source (tenant mistakes are a
-``ValueError`` whose cause holds Entra's answer; refused sign-ins are a mapping, never an exception).
+Facts: "Use OAuth authentication with Microsoft Dataverse" and MSAL for Python's own source. What Entra ID says is
+looked at before MSAL sees it (``crmsync.dynamics.entra_http``).
 """
 
 from __future__ import annotations
@@ -19,20 +19,16 @@ from typing import Any
 
 import httpx
 import msal
-from msal.exceptions import MsalServiceError
 from msal.oauth2cli import JwtAssertionCreator
 from pydantic import SecretStr
 
-from crmsync.dynamics.entra import error_from_answer, error_from_text
+from crmsync.dynamics.entra import error_from_answer
+from crmsync.dynamics.entra_http import EntraHttp
 from crmsync.dynamics.errors import causes
 from crmsync.errors import (
     CredentialsRefused,
     CrmsyncError,
-    EntraTenantUnknown,
-    RequestRefused,
-    ServiceUnavailable,
     TenantFileWrong,
-    Throttled,
     TransportFailed,
 )
 from crmsync.tenants import DynamicsConnection
@@ -89,7 +85,8 @@ class EntraAuth(httpx.Auth):
         self._scope = f"{connection.organization_url}/.default"
         self._cache = cache if cache is not None else msal.TokenCache()
         self._clock = clock
-        self._http = httpx.Client(verify=verify, transport=transport, timeout=30.0)
+        http = httpx.Client(verify=verify, transport=transport, timeout=30.0)
+        self._http = EntraHttp(http, tenant=tenant, refused=self._refused)
         self._application: msal.ConfidentialClientApplication | None = None
         self._token: _Token | None = None
         self._lock = asyncio.Lock()
@@ -114,9 +111,7 @@ class EntraAuth(httpx.Auth):
             if (token := self._usable(refused)) is not None:
                 return token
             answer = await asyncio.to_thread(self._sign_in, drop=refused is not None)
-            if "access_token" not in answer:
-                raise error_from_answer(answer, tenant=self._tenant, secret_value=self._secret_value())
-            lifetime = float(answer.get("expires_in", 0))
+            lifetime = float(answer["expires_in"])
             self._token = _Token(answer["access_token"], self._clock() + max(lifetime - RENEW_BEFORE, lifetime / 2))
             return self._token.value
 
@@ -130,8 +125,13 @@ class EntraAuth(httpx.Auth):
             return None
         return token.value
 
-    def _secret_value(self) -> str | None:
-        return self._credential.value.get_secret_value() if isinstance(self._credential, ClientSecret) else None
+    def address_is_proven(self) -> None:
+        """Entra ID has answered here before: what another answers now will pass."""
+        self._http.answered = True
+
+    def _refused(self, refusal: dict[str, Any]) -> CrmsyncError:
+        secret = self._credential.value.get_secret_value() if isinstance(self._credential, ClientSecret) else None
+        return error_from_answer(refusal, tenant=self._tenant, secret_value=secret)
 
     def _sign_in(self, *, drop: bool) -> dict[str, Any]:
         try:
@@ -140,11 +140,15 @@ class EntraAuth(httpx.Auth):
             if drop:
                 self._application.remove_tokens_for_client()
             answer: dict[str, Any] = self._application.acquire_token_for_client(scopes=[self._scope])
-        except (ValueError, httpx.HTTPError, MsalServiceError, RuntimeError) as error:
+        except CrmsyncError:
+            self._application = None
+            raise
+        except Exception as error:  # MSAL has errors of its own and lets those of Python through
             self._application = None
             raise self._named(error) from error
-        if "access_token" not in answer:
+        if not isinstance(answer.get("access_token"), str) or not isinstance(answer.get("expires_in"), int):
             self._application = None
+            raise TransportFailed("MSAL made no token out of Entra ID's answer", tenant=self._tenant)
         return answer
 
     def _new_application(self) -> msal.ConfidentialClientApplication:
@@ -188,18 +192,14 @@ class EntraAuth(httpx.Auth):
                 tenant=self._tenant,
             )
         host = self._connection.authority
-        for one in causes(error):
-            if (known := error_from_text(str(one), tenant=self._tenant)) is not None:
-                return known
-            if "HTTP status: 429" in str(one):
-                return Throttled(f"Entra ID at {host} asks us to wait", tenant=self._tenant)
-            if isinstance(one, ssl.SSLCertVerificationError):
-                return TenantFileWrong(
-                    f"The certificate that Entra ID at {host} shows is not trusted",
-                    remedy="If a proxy inspects your traffic, name its certificate authority as 'ca_file' in the "
-                    "tenant file.",
-                    tenant=self._tenant,
-                )
+        untrusted = any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes(error))
+        if untrusted and not self._http.answered:
+            return TenantFileWrong(
+                f"The certificate that Entra ID at {host} shows is not trusted",
+                remedy="If a proxy inspects your traffic, name its certificate authority as 'ca_file' in the tenant "
+                "file.",
+                tenant=self._tenant,
+            )
         if isinstance(error, httpx.HTTPError):
             return TransportFailed(
                 f"Entra ID at {host} gave no answer: {type(error).__name__}: {error}",
@@ -207,15 +207,12 @@ class EntraAuth(httpx.Auth):
                 "'ca_file' in the tenant file if they are set.",
                 tenant=self._tenant,
             )
-        if isinstance(error, (MsalServiceError, RuntimeError)):
-            return ServiceUnavailable(f"Entra ID at {host} cannot answer now: {error}", tenant=self._tenant)
-        if "authority configuration" in str(error):
-            return EntraTenantUnknown(
-                f"Entra ID at {host} has no tenant {self._connection.entra_tenant_id}",
-                remedy="Check entra_tenant_id (Entra admin center > Overview) and 'authority' if it is set.",
-                tenant=self._tenant,
-            )
-        return RequestRefused(f"Entra ID's answer was not understood: {type(error).__name__}", tenant=self._tenant)
+        return TransportFailed(
+            f"Entra ID's answer was not understood: {type(error).__name__}",
+            remedy="Nothing, if it passes; crmsync tries again by itself. If it stays, check 'authority' in the tenant "
+            "file if it is set, and report it.",
+            tenant=self._tenant,
+        )
 
 
 class _CertificateUnreadable(ValueError):

@@ -15,8 +15,10 @@ from uuid import uuid4
 
 import httpx
 
-from crmsync.dynamics.channel import Channel
-from crmsync.dynamics.errors import not_dataverse
+from crmsync.dynamics.answers import Read
+from crmsync.dynamics.channel import Answer, Channel
+from crmsync.dynamics.errors import is_dataverses
+from crmsync.shapes import Odd
 
 MOST_OPERATIONS = 1000
 CONTINUE = "odata.continue-on-error"
@@ -37,24 +39,39 @@ class Operation:
 
 
 async def send_all(
-    channel: Channel, operations: Sequence[Operation], *, entity: str | None = None
-) -> list[httpx.Response]:
-    """The answers to these, in their order, whatever the status of each; the request as a whole succeeded.
+    channel: Channel, operations: Sequence[Operation], reads: Sequence[Read], *, entity: str | None = None
+) -> list[Answer]:
+    """The answers to these, in their order: each is what its ``read`` made of it, or the part itself where it is an
+    error of Dataverse.
 
     It is sent again when its answer was lost: a write among them must say which version of the row it is for.
     """
     boundary = f"batch_{uuid4()}"
+
+    def read(response: httpx.Response) -> list[Answer]:
+        parts = answers(response)
+        if len(parts) != len(operations):
+            raise Odd(f"{len(parts)} answers to {len(operations)} operations of a batch")
+        return [_read(part, one) for part, one in zip(parts, reads, strict=True)]
+
     answer = await channel.send(
         "POST",
         "$batch",
         entity=entity,
         headers={"Content-Type": f'multipart/mixed; boundary="{boundary}"', "Prefer": CONTINUE},
         content=written(channel, operations, boundary),
+        read=read,
     )
-    found = answers(answer.response)
-    if len(found) != len(operations):
-        raise not_dataverse(answer.response, tenant=channel.tenant)
+    found: list[Answer] = answer.body
     return found
+
+
+def _read(part: httpx.Response, read: Read) -> Answer:
+    if part.is_success:
+        return Answer(read(part), part)
+    if part.status_code < 400 or (part.status_code < 500 and not is_dataverses(part)):
+        raise Odd(f"a part of a batch that is not Dataverse's (HTTP {part.status_code})")
+    return Answer(None, part)
 
 
 def written(channel: Channel, operations: Sequence[Operation], boundary: str) -> bytes:
@@ -75,13 +92,16 @@ def written(channel: Channel, operations: Sequence[Operation], boundary: str) ->
 
 
 def answers(response: httpx.Response) -> list[httpx.Response]:
-    """The answers inside a batch's answer, each as if it had come alone; an unreadable message holds none."""
+    """The answers inside a batch's answer, each as if it had come alone; raises ``Odd`` for a message that is cut or no
+    batch's."""
     found = _BOUNDARY.search(response.headers.get("content-type", ""))
     if found is None:
-        return []
+        raise Odd("no answer to a batch")
     delimiter = b"--" + found.group(1).encode()
-    sections = response.content.split(delimiter + b"--")[0].split(delimiter + b"\r\n")[1:]
-    return [_answer(section, response) for section in sections]
+    message, end, _ = response.content.partition(delimiter + b"--")
+    if not end:
+        raise Odd("an answer to a batch that is not whole")
+    return [_answer(section, response) for section in message.split(delimiter + b"\r\n")[1:]]
 
 
 def _answer(section: bytes, whole: httpx.Response) -> httpx.Response:
@@ -89,10 +109,15 @@ def _answer(section: bytes, whole: httpx.Response) -> httpx.Response:
     head, _, body = message.lstrip(b"\r\n").partition(b"\r\n\r\n")
     line, _, rest = head.partition(b"\r\n")
     status = _STATUS.match(line)
+    if status is None:
+        raise Odd("a part of a batch without a status")
     pairs = [one.split(b":", 1) for one in rest.split(b"\r\n") if b":" in one]
     headers = [(name.strip(), value.strip()) for name, value in pairs]
     # The service's clock stands on the whole answer only.
     if (date := whole.headers.get("date")) is not None:
         headers.append((b"Date", date.encode()))
-    code = int(status.group(1)) if status else 0
-    return httpx.Response(code, headers=headers, content=body.removesuffix(b"\r\n"), request=whole.request)
+    content = body.removesuffix(b"\r\n")
+    try:
+        return httpx.Response(int(status.group(1)), headers=headers, content=content, request=whole.request)
+    except httpx.DecodingError:
+        raise Odd("a part of a batch in another encoding") from None

@@ -1,8 +1,11 @@
-"""Sends requests to one organization: signed in, paced, repeated when that is safe, decoded, errors named.
+"""Sends requests to one organization: signed in, paced, repeated when that is safe, checked, errors named.
 
-Everything that the Web API client does goes through ``Channel.send``. Links of the service are opaque: the part after
-the host goes out byte for byte, and always to the organization that the tenant file names, so that a token never goes
-anywhere else. Cookies are ignored, because they would pin all requests to one of the organization's servers.
+Everything that the Web API client does goes through ``Channel.send``, which is where an answer is looked at: one that
+does not have its shape is as good as none. Only while nothing was ever Dataverse's does it mean a wrong address.
+
+Links of the service are opaque: the part after the host goes out byte for byte, and always to the organization that the
+tenant file names, so that a token never goes anywhere else. Cookies are ignored, because they would pin all requests to
+one of the organization's servers.
 
 Facts: "Compose HTTP requests and handle errors", "Service protection API limits", "Page results" (Microsoft's
 documents).
@@ -23,22 +26,27 @@ import orjson
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
 import crmsync
+from crmsync.dynamics.answers import Read, anything, as_json
 from crmsync.dynamics.auth import Credential, EntraAuth
 from crmsync.dynamics.errors import (
+    another_website,
     error_from,
     error_from_transport,
+    is_dataverses,
     not_dataverse,
     retry_after,
     wrong_address,
 )
 from crmsync.dynamics.pacing import Gate, Lanes, Sleep
 from crmsync.errors import (
+    CrmsyncError,
     OrganizationUrlWrong,
     RequestRefused,
     Throttled,
     TransportFailed,
     TryAgainLater,
 )
+from crmsync.shapes import Odd, Shape
 from crmsync.tenants import DynamicsConnection
 from crmsync.trust import trusted
 
@@ -59,7 +67,7 @@ _BACK_OFF = wait_random_exponential(multiplier=1, min=0.5, max=LONGEST_WAIT)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A success: its decoded JSON (None when the body is empty, or a batch's) and the response itself."""
+    """A success: what was read of it, and the response itself."""
 
     body: Any
     response: httpx.Response
@@ -115,13 +123,26 @@ class Channel:
         await self._http.aclose()
         await self._auth.aclose()
 
+    def address_is_proven(self) -> None:
+        """The organization has answered here before: what another answers now will pass."""
+        self._answered = True
+        self._auth.address_is_proven()
+
     async def sign_in(self) -> None:
         """Get a token and nothing else: proves Entra tenant, client id, secret and the organization's URL."""
         await self._retrying(repeatable=True)(self._auth.token)
 
-    async def get(self, path: str, *, entity: str | None = None, headers: Mapping[str, str] | None = None) -> Any:
+    async def get(
+        self,
+        path: str,
+        shape: Shape | None = None,
+        *,
+        entity: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
         """The decoded JSON of ``path`` (below the Web API root), or of a link."""
-        return (await self.send("GET", path, entity=entity, headers=headers)).body
+        read = as_json(shape) if shape is not None else anything
+        return (await self.send("GET", path, entity=entity, headers=headers, read=read)).body
 
     async def send(
         self,
@@ -133,19 +154,22 @@ class Channel:
         json: Any = None,
         content: bytes | None = None,
         repeatable: bool = True,
+        read: Read = anything,
     ) -> Answer:
-        """Send until there is an answer; raises the error that the last attempt ended with.
+        """Send until there is an answer that ``read`` takes; raises the error that the last attempt ended with.
 
         ``content`` is a body that is no JSON, with its type among ``headers``.
 
         ``repeatable=False`` is for requests that must not be executed twice: they are repeated only when the service
         has surely not executed them.
         """
+        if not repeatable:
+            await self.sign_in()  # nothing has been sent yet: this may be repeated
         own = {"If-None-Match": "null"} if method == "GET" else {}
         if json is not None:
             content = orjson.dumps(json)
             own["Content-Type"] = "application/json; charset=utf-8"
-        request = _Request(method, self.target(path), {**own, **(headers or {})}, content, entity)
+        request = _Request(method, self.target(path), {**own, **(headers or {})}, content, entity, read)
         try:
             answer: Answer = await self._retrying(repeatable=repeatable)(self._once, request)
         except _NobodyThere as error:
@@ -166,11 +190,12 @@ class Channel:
         async with self._lanes.lane():
             await self._gate.passed()
             response = await self._exchange(request)
-        self._answered = True
         if response.is_success:
+            answer = Answer(self._read(response, request), response)
+            self._answered = True
             self._lanes.widen()
-            return Answer(self._decoded(response, request), response)
-        error = error_from(response, tenant=self.tenant, entity=request.entity)
+            return answer
+        error = self._refusal(response, request)
         seconds = retry_after(response)
         if isinstance(error, TryAgainLater) and seconds is not None and seconds <= LONGEST_RETRY_AFTER:
             self._lanes.narrow()
@@ -196,20 +221,20 @@ class Channel:
             named = error_from_transport(error, host=self._host, tenant=self.tenant, entity=request.entity)
             raise named from error
 
-    def _decoded(self, response: httpx.Response, request: _Request) -> Any:
-        if not response.content and request.method != "GET":
-            return None
-        if response.headers.get("content-type", "").startswith("multipart/mixed"):
-            return None  # a batch's answer, which whoever sent it reads from the response
+    def _read(self, response: httpx.Response, request: _Request) -> Any:
         try:
-            body = orjson.loads(response.content)
-        except orjson.JSONDecodeError as error:
-            if "json" not in response.headers.get("content-type", ""):
-                raise not_dataverse(response, tenant=self.tenant) from None
-            raise error_from_transport(error, host=self._host, tenant=self.tenant, entity=request.entity) from error
-        if not isinstance(body, dict):
-            raise not_dataverse(response, tenant=self.tenant)
-        return body
+            return request.read(response)
+        except Odd as odd:
+            error = not_dataverse(response, str(odd), tenant=self.tenant, entity=request.entity)
+        raise self._unless_first_contact(error, response)
+
+    def _refusal(self, response: httpx.Response, request: _Request) -> CrmsyncError:
+        error = error_from(response, tenant=self.tenant, entity=request.entity)
+        self._answered = self._answered or is_dataverses(response)
+        return self._unless_first_contact(error, response) if isinstance(error, TransportFailed) else error
+
+    def _unless_first_contact(self, error: TransportFailed, response: httpx.Response) -> TransportFailed:
+        return error if self._answered else _NobodyThere(another_website(response, tenant=self.tenant))
 
     def target(self, path: str) -> bytes:
         """What stands in the request line: a link's own bytes, else the path below the Web API root."""
@@ -228,6 +253,7 @@ class _Request:
     headers: dict[str, str]
     content: bytes | None
     entity: str | None
+    read: Read
 
 
 class _NobodyThere(TransportFailed):

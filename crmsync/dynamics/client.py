@@ -7,6 +7,7 @@ Facts: "Web API functions", "Use Web API actions", WhoAmI, RetrieveUserPrivilege
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,15 +19,17 @@ import httpx
 import msal
 
 from crmsync.dynamics import metadata, rows, tracking
+from crmsync.dynamics.answers import CURRENT_ORGANIZATION, ORGANIZATIONS, PRIVILEGES, USER, WHO_AM_I, done
 from crmsync.dynamics.auth import Credential
 from crmsync.dynamics.channel import Channel, url
-from crmsync.dynamics.errors import not_dataverse
 from crmsync.dynamics.pacing import Sleep, together
 from crmsync.dynamics.schema import DynamicsSchema, Entity
 from crmsync.dynamics.tracking import ChangePage, Glance
 from crmsync.dynamics.write_batch import Write, write_batch
 from crmsync.errors import CrmsyncError, PermissionMissing
 from crmsync.tenants import DynamicsConnection
+
+log = logging.getLogger("crmsync.dynamics")
 
 DEPTHS = ("Basic", "Local", "Deep", "Global")
 """How far a privilege reaches, from the user's own records to the whole organization."""
@@ -104,33 +107,34 @@ class DynamicsClient:
     ) -> None:
         await self._channel.aclose()
 
+    def address_is_proven(self) -> None:
+        """The tenant is bound to what answers here, so that another answer is not its address's fault."""
+        self._channel.address_is_proven()
+
     async def sign_in(self) -> None:
         """Get a token from Entra ID; the organization is not asked."""
         await self._channel.sign_in()
 
     async def who_am_i(self) -> WhoAmI:
         """Proves that the organization answers and has an application user for us."""
-        answer = await self._channel.send("GET", "WhoAmI")
-        if (
-            not isinstance(answer.body, dict)
-            or not {"UserId", "BusinessUnitId", "OrganizationId"} <= answer.body.keys()
-        ):
-            raise not_dataverse(answer.response, tenant=self._channel.tenant)
-        ids = (str(answer.body[name]).lower() for name in ("UserId", "BusinessUnitId", "OrganizationId"))
-        return WhoAmI(*ids)
+        body = await self._channel.get("WhoAmI", WHO_AM_I)
+        return WhoAmI(*(str(body[name]).lower() for name in ("UserId", "BusinessUnitId", "OrganizationId")))
 
     async def organization(self) -> Organization:
         """The organization's row."""
         wanted = "organizationid,name,languagecode,expirechangetrackingindays"
-        body = await self._channel.get(url("organizations", select=wanted), entity="organization")
-        if not body["value"]:
+        path = url("organizations", select=wanted)
+        found: list[dict[str, Any]] = []
+        for _ in range(2):  # one empty answer may be anybody's
+            found = found or (await self._channel.get(path, ORGANIZATIONS, entity="organization"))["value"]
+        if not found:
             raise PermissionMissing(
                 "The organization's own row cannot be read",
                 remedy="Give the application user's security role the privilege prvReadOrganization.",
                 tenant=self._channel.tenant,
                 entity="organization",
             )
-        row = body["value"][0]
+        row = found[0]
         return Organization(
             id=row["organizationid"].lower(),
             name=row["name"],
@@ -139,16 +143,22 @@ class DynamicsClient:
         )
 
     async def friendly_name(self) -> str:
-        """The organization's name as its administrators know it; the row's own ``name`` may be a made-up unique one."""
+        """The organization's name as its administrators know it; the row's own ``name`` may be a made-up unique one.
+        Empty where it is not told: nothing depends on it."""
         access = "AccessType=Microsoft.Dynamics.CRM.EndpointAccessType'Default'"
-        body = await self._channel.get(f"RetrieveCurrentOrganization({access})", entity="organization")
-        detail: dict[str, Any] = body.get("Detail") or {}
+        path = f"RetrieveCurrentOrganization({access})"
+        try:
+            body = await self._channel.get(path, CURRENT_ORGANIZATION, entity="organization")
+        except CrmsyncError as error:
+            log.info("%s: the organization's friendly name is not known: %s", self._channel.tenant, error.message)
+            return ""
+        detail: dict[str, Any] = body["Detail"]
         return str(detail.get("FriendlyName") or detail.get("UniqueName") or "")
 
     async def user(self, user_id: str) -> SystemUser:
         """A user by id; raises ``RecordMissing``."""
         wanted = "systemuserid,fullname,internalemailaddress,isdisabled,applicationid"
-        row = await self._channel.get(url(f"systemusers({user_id})", select=wanted), entity="systemuser")
+        row = await self._channel.get(url(f"systemusers({user_id})", select=wanted), USER, entity="systemuser")
         return SystemUser(
             id=row["systemuserid"].lower(),
             full_name=row.get("fullname") or "",
@@ -160,7 +170,7 @@ class DynamicsClient:
     async def privilege_depths(self, user_id: str) -> dict[str, str]:
         """How far each of the user's privileges reaches (``DEPTHS``), through all roles and teams."""
         path = f"systemusers({user_id})/Microsoft.Dynamics.CRM.RetrieveUserPrivileges"
-        body = await self._channel.get(path, entity="systemuser")
+        body = await self._channel.get(path, PRIVILEGES, entity="systemuser")
         depths: dict[str, str] = {}
         for row in body["RolePrivileges"]:
             name, depth = row["PrivilegeName"], row["Depth"]
@@ -269,9 +279,9 @@ class DynamicsClient:
     async def create_attribute(self, entity_logical_name: str, definition: dict[str, Any]) -> None:
         """Create a column. Data reads may not know it for some seconds."""
         path = f"EntityDefinitions(LogicalName='{entity_logical_name}')/Attributes"
-        await self._channel.send("POST", path, entity=entity_logical_name, json=definition, repeatable=False)
+        await self._channel.send("POST", path, entity=entity_logical_name, json=definition, repeatable=False, read=done)
 
     async def delete_attribute(self, entity_logical_name: str, attribute: str) -> None:
         """Delete a column, with everything in it."""
         path = f"EntityDefinitions(LogicalName='{entity_logical_name}')/Attributes(LogicalName='{attribute}')"
-        await self._channel.send("DELETE", path, entity=entity_logical_name)
+        await self._channel.send("DELETE", path, entity=entity_logical_name, read=done)

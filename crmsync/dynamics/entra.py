@@ -22,7 +22,7 @@ from crmsync.errors import (
     Throttled,
 )
 
-_NUMBER = re.compile(r"AADSTS(\d+)")
+_NUMBER = re.compile(r"AADSTS(\d{1,9})")
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 WHERE_SECRETS_ARE = "Entra admin center > App registrations > your application > Certificates & secrets"
@@ -106,7 +106,7 @@ def error_from_answer(answer: Mapping[str, Any], *, tenant: str, secret_value: s
     ``secret_value`` is only looked at, to tell the commonest mistake (the secret's id was pasted); it goes nowhere.
     """
     description = str(answer.get("error_description") or "")
-    numbers = [*answer.get("error_codes", ()), *(int(found) for found in _NUMBER.findall(description))]
+    numbers = _numbers(answer)
     kind = str(answer.get("error") or "")
     row = next((_BY_NUMBER[number] for number in numbers if number in _BY_NUMBER), None) or _BY_ERROR.get(kind)
     if row is None:
@@ -122,11 +122,11 @@ def error_from_answer(answer: Mapping[str, Any], *, tenant: str, secret_value: s
     )
 
 
-def error_from_text(text: str, *, tenant: str) -> CrmsyncError | None:
-    """The error for an AADSTS number somewhere in ``text``, or None when there is none."""
-    found = _NUMBER.search(text)
-    if found is None:
-        return None
-    ends = re.search(r"[\"\\\r\n]", text[found.start() :])
-    sentence = text[found.start() : found.start() + ends.start()] if ends else text[found.start() :]
-    return error_from_answer({"error_description": sentence}, tenant=tenant)
+def is_entras(answer: Mapping[str, Any]) -> bool:
+    """Whether a refusal is Entra ID's own: it has one of its numbers, or a kind that is known of it."""
+    return bool(_numbers(answer)) or answer.get("error") in (*_BY_ERROR, "temporarily_unavailable")
+
+
+def _numbers(answer: Mapping[str, Any]) -> list[int]:
+    description = str(answer.get("error_description") or "")
+    return [*(answer.get("error_codes") or ()), *(int(found) for found in _NUMBER.findall(description))]

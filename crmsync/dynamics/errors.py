@@ -6,6 +6,7 @@ Facts: "Compose HTTP requests and handle errors" (Microsoft's documents); the co
 
 from __future__ import annotations
 
+import math
 import re
 import socket
 import ssl
@@ -30,10 +31,12 @@ from crmsync.dynamics.codes import (
 from crmsync.errors import (
     ColumnMissing,
     CrmsyncError,
+    OperatorMustAct,
     OrganizationUrlWrong,
     PermissionMissing,
     Throttled,
     TransportFailed,
+    TryAgainLater,
 )
 
 _COLUMN = (
@@ -44,6 +47,8 @@ _COLUMN = (
 )
 _PRIVILEGE = re.compile(r"is missing (prv\w+) privilege")
 _GATEWAY = frozenset({502, 503, 504})
+_PASSING = frozenset({408, 429})
+_CODE = re.compile(r"0x[0-9A-Fa-f]{1,8}")
 _LONGEST_MESSAGE = 500
 
 URL_REMEDY = (
@@ -53,25 +58,29 @@ URL_REMEDY = (
 
 
 def error_from(response: httpx.Response, *, tenant: str, entity: str | None = None) -> CrmsyncError:
-    """The error that ``response`` (already read, no success) stands for."""
+    """The error that ``response`` (already read, no success) stands for.
+
+    What only a person can put right is believed of Dataverse alone: its own code, or its challenge. A bare status, or a
+    page, is what a gateway or a proxy gives in passing.
+    """
+    status = response.status_code
     code, message = _code_and_message(response)
-    if code is None and response.status_code not in BY_STATUS and response.status_code < 500:
-        return OrganizationUrlWrong(
-            f"{response.url.host} answers, but not as a Dataverse organization (HTTP {response.status_code})",
-            remedy=URL_REMEDY,
-            tenant=tenant,
-            status=response.status_code,
-        )
-    row = _row(response.status_code, code or "", message)
+    row = _row(status, code or "", message)
+    if code is None and not _challenges(response):
+        if status < 500 and status not in _PASSING:
+            return not_dataverse(response, "no error of Dataverse", tenant=tenant, entity=entity)
+        row = row if issubclass(row.error, TryAgainLater) else UNAVAILABLE
+    elif not code and issubclass(row.error, OperatorMustAct) and not _challenges(response):
+        return not_dataverse(response, "an error without a code", tenant=tenant, entity=entity)
     where: dict[str, Any] = {
         "remedy": row.remedy,
         "tenant": tenant,
         "entity": entity,
         "code": code or None,
-        "status": response.status_code,
+        "status": status,
         "request_id": request_id(response),
     }
-    said = f"Dataverse: {row.meaning} (HTTP {response.status_code})" + (f": {message}" if message else "")
+    said = f"Dataverse: {row.meaning} (HTTP {status})" + (f": {message}" if message else "")
     if row.error is ColumnMissing:
         return ColumnMissing(said, column=_column(message), **where)
     if row.error is Throttled:
@@ -79,6 +88,17 @@ def error_from(response: httpx.Response, *, tenant: str, entity: str | None = No
     if row.error is PermissionMissing and (privilege := _PRIVILEGE.search(message)):
         where["remedy"] = (row.remedy or "").replace("this privilege", f"the privilege {privilege.group(1)}")
     return row.error(said, **where)
+
+
+def is_dataverses(response: httpx.Response) -> bool:
+    """Whether an answer that is no success comes from Dataverse itself."""
+    return bool(_code_and_message(response)[0]) or _challenges(response)
+
+
+def _challenges(response: httpx.Response) -> bool:
+    """Whether it is an organization's own refusal of a token, which has no body: it names where to sign in."""
+    told = response.headers.get("www-authenticate", "")
+    return response.status_code == httpx.codes.UNAUTHORIZED and "authorization_uri=" in told
 
 
 def error_from_transport(error: Exception, *, host: str, tenant: str, entity: str | None = None) -> CrmsyncError:
@@ -108,12 +128,24 @@ def wrong_address(error: Exception, *, host: str, tenant: str) -> OrganizationUr
     return None
 
 
-def not_dataverse(response: httpx.Response, *, tenant: str) -> OrganizationUrlWrong:
-    """A success that is not Dataverse's: some other website answers at the organization URL."""
-    kind = response.headers.get("content-type", "no content type").split(";")[0]
-    what = "JSON of another kind" if "json" in kind else f"{kind} instead of JSON"
+def not_dataverse(response: httpx.Response, what: str, *, tenant: str, entity: str | None = None) -> TransportFailed:
+    """An answer that is not Dataverse's own, or not whole: ``what`` is odd in it, without any of its values."""
+    request = response.request
+    return TransportFailed(
+        f"{request.method} {request.url.path}: the answer is not Dataverse's (HTTP {response.status_code}): {what}",
+        remedy="Nothing, if it passes; crmsync tries again by itself. If it stays, look for a proxy, a firewall or a "
+        "gateway between this machine and the organization that answers in its place.",
+        tenant=tenant,
+        entity=entity,
+        status=response.status_code,
+        request_id=request_id(response),
+    )
+
+
+def another_website(response: httpx.Response, *, tenant: str) -> OrganizationUrlWrong:
+    """What a first contact says where no answer was ever Dataverse's: another website is at the organization URL."""
     return OrganizationUrlWrong(
-        f"{response.url.host} answers, but not as a Dataverse organization ({what})",
+        f"{response.url.host} answers, but not as a Dataverse organization (HTTP {response.status_code})",
         remedy=URL_REMEDY,
         tenant=tenant,
         status=response.status_code,
@@ -126,9 +158,11 @@ def retry_after(response: httpx.Response) -> float | None:
     if not value:
         return None
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
     except ValueError:
         pass
+    else:
+        return max(0.0, seconds) if math.isfinite(seconds) else None
     until = _date(value)
     return None if until is None else max(0.0, (until - (server_time(response) or datetime.now(UTC))).total_seconds())
 
@@ -182,8 +216,12 @@ def _code_and_message(response: httpx.Response) -> tuple[str | None, str]:
         code, message = body.get("ErrorCode"), body.get("ExceptionMessage") or body.get("Message")
     else:
         return None, ""
-    text = str(message or "")
-    return str(code or ""), text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}…"
+    if not isinstance(code, str | None) or not isinstance(message, str | None) or not (code or message):
+        return None, ""
+    if code and not _CODE.fullmatch(code):
+        return None, ""
+    text = message or ""
+    return code or "", text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}…"
 
 
 def _column(message: str) -> str | None:
@@ -193,6 +231,6 @@ def _column(message: str) -> str | None:
 def _date(value: str) -> datetime | None:
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

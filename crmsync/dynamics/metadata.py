@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from crmsync.dynamics.answers import COLUMNS, DEFINITION, DETAILS
 from crmsync.dynamics.channel import Channel, url
 from crmsync.dynamics.pacing import together
 from crmsync.dynamics.schema import LOOKUP_TYPES, Attribute, Entity
@@ -121,9 +122,9 @@ CASTS: tuple[Cast, ...] = (
 async def read_entity(channel: Channel, logical_name: str) -> Entity:
     """The definition of an entity with all its attributes; raises ``EntityMissing``."""
     base = f"EntityDefinitions(LogicalName='{logical_name}')"
-    questions = (url(base, select=_ENTITY), url(f"{base}/Attributes", select=_ATTRIBUTE))
+    questions = ((url(base, select=_ENTITY), DEFINITION), (url(f"{base}/Attributes", select=_ATTRIBUTE), COLUMNS))
     definition, columns = await together(
-        channel.get(question, entity=logical_name, headers=STRONG) for question in questions
+        channel.get(question, shape, entity=logical_name, headers=STRONG) for question, shape in questions
     )
     rows: list[Row] = columns["value"]
     present = {_value(row.get("AttributeTypeName")) for row in rows}
@@ -136,7 +137,8 @@ async def read_entity(channel: Channel, logical_name: str) -> Entity:
 
 async def _cast(channel: Channel, base: str, cast: Cast, logical_name: str) -> dict[str, Row]:
     path = f"{base}/Attributes/Microsoft.Dynamics.CRM.{cast.name}AttributeMetadata"
-    body = await channel.get(url(path, select=cast.select, expand=cast.expand), entity=logical_name, headers=STRONG)
+    asked = url(path, select=cast.select, expand=cast.expand)
+    body = await channel.get(asked, DETAILS, entity=logical_name, headers=STRONG)
     return {row["LogicalName"]: cast.fill(row) for row in body["value"]}
 
 

@@ -18,9 +18,9 @@ import httpx
 
 import crmsync
 from crmsync.dynamics.channel import ROOT
-from crmsync.dynamics.errors import error_from, error_from_transport, not_dataverse, server_time, wrong_address
+from crmsync.dynamics.errors import another_website, error_from, error_from_transport, server_time, wrong_address
 from crmsync.dynamics.pacing import Sleep
-from crmsync.errors import CrmsyncError, TryAgainLater
+from crmsync.errors import CrmsyncError, TransportFailed, TryAgainLater
 from crmsync.trust import trusted
 
 ATTEMPTS = 3
@@ -46,6 +46,9 @@ async def probe(
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return await _once(client, origin, tenant)
+            except _AnotherWebsite as error:
+                if attempt == ATTEMPTS:
+                    raise error.wrong_url from None
             except TryAgainLater:
                 if attempt == ATTEMPTS:
                     raise
@@ -53,22 +56,29 @@ async def probe(
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
+class _AnotherWebsite(TryAgainLater):
+    """Never leaves this module: what answered is no organization."""
+
+    def __init__(self, response: httpx.Response, tenant: str) -> None:
+        self.wrong_url = another_website(response, tenant=tenant)
+        super().__init__(self.wrong_url.message)
+
+
 async def _once(client: httpx.AsyncClient, origin: str, tenant: str) -> Sign:
     began = time.monotonic()
     try:
         headers = {"Accept": "application/json", "User-Agent": f"crmsync/{crmsync.__version__}"}
         response = await client.get(f"{origin}{ROOT}", headers=headers)
-    except httpx.TransportError as error:
+    except httpx.RequestError as error:
         raise _unanswered(error, origin, tenant) from error
     seconds = time.monotonic() - began
-    if response.status_code != httpx.codes.UNAUTHORIZED:
-        raise not_dataverse(response, tenant=tenant) if response.is_success else error_from(response, tenant=tenant)
     found = _AUTHORIZATION_URI.search(response.headers.get("www-authenticate", ""))
-    if found is None:
-        raise not_dataverse(response, tenant=tenant)
+    if response.status_code != httpx.codes.UNAUTHORIZED or found is None:
+        refusal = None if response.is_success else error_from(response, tenant=tenant)
+        raise refusal if refusal and not isinstance(refusal, TransportFailed) else _AnotherWebsite(response, tenant)
     return Sign(urlsplit(found[1]).path.strip("/").partition("/")[0] or None, server_time(response), seconds)
 
 
-def _unanswered(error: httpx.TransportError, origin: str, tenant: str) -> CrmsyncError:
+def _unanswered(error: httpx.RequestError, origin: str, tenant: str) -> CrmsyncError:
     host = httpx.URL(origin).netloc.decode()
     return wrong_address(error, host=host, tenant=tenant) or error_from_transport(error, host=host, tenant=tenant)

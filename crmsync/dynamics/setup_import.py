@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 from xml.etree import ElementTree
 
+from crmsync.dynamics.answers import Read, as_json, done
 from crmsync.dynamics.channel import Channel, url
 from crmsync.dynamics.codes import BY_CODE
 from crmsync.dynamics.pacing import Sleep
-from crmsync.errors import CrmsyncError, RecordMissing, ServiceUnavailable, SolutionRefused
+from crmsync.dynamics.setup_answers import IMPORT, IMPORT_RESULT, JOB, PROGRESS, STAGED
+from crmsync.errors import CrmsyncError, RecordMissing, ServiceUnavailable, SolutionRefused, TransportFailed
 
 Tell = Callable[[str], None]
 T = TypeVar("T")
@@ -88,9 +90,11 @@ async def import_solution(channel: Channel, file: SolutionFile, *, sleep: Sleep,
         "PublishWorkflows": True,  # this is what enables the SDK message processing steps
         "SolutionParameters": {"StageSolutionUploadId": upload},
     }
-    answer = await when_free(lambda: _act(channel, "ImportSolutionAsync", order), sleep=sleep, tell=tell)
+    started = as_json(IMPORT)
+    answer = await when_free(lambda: _act(channel, "ImportSolutionAsync", order, started), sleep=sleep, tell=tell)
     await _follow(channel, answer["AsyncOperationId"], answer["ImportJobKey"], sleep=sleep, tell=tell)
-    result = await channel.get(f"RetrieveSolutionImportResult(ImportJobId={answer['ImportJobKey']})")
+    path = f"RetrieveSolutionImportResult(ImportJobId={answer['ImportJobKey']})"
+    result = await channel.get(path, IMPORT_RESULT)
     told = result["SolutionOperationResult"]
     if told.get("ErrorMessages") or str(told.get("Status")) == "Failed":
         raise _refused(channel, file, "; ".join(map(str, told.get("ErrorMessages") or ["no reason was given"])))
@@ -99,14 +103,14 @@ async def import_solution(channel: Channel, file: SolutionFile, *, sleep: Sleep,
 
 async def publish_all(channel: Channel, *, sleep: Sleep, tell: Tell) -> None:
     """Publish All Customizations."""
-    await when_free(lambda: _act(channel, "PublishAllXml", {}), sleep=sleep, tell=tell)
+    await when_free(lambda: _act(channel, "PublishAllXml", {}, done), sleep=sleep, tell=tell)
 
 
 async def publish(channel: Channel, entities: Iterable[str], *, sleep: Sleep, tell: Tell) -> None:
     """Publish the customizations of these entities only, which is faster and locks less."""
     named = "".join(f"<entity>{name}</entity>" for name in entities)
     parameters = {"ParameterXml": f"<importexportxml><entities>{named}</entities></importexportxml>"}
-    await when_free(lambda: _act(channel, "PublishXml", parameters), sleep=sleep, tell=tell)
+    await when_free(lambda: _act(channel, "PublishXml", parameters, done), sleep=sleep, tell=tell)
 
 
 async def when_free(call: Callable[[], Awaitable[T]], *, sleep: Sleep, tell: Tell) -> T:
@@ -123,13 +127,14 @@ async def when_free(call: Callable[[], Awaitable[T]], *, sleep: Sleep, tell: Tel
         waited += BETWEEN_LOOKS
 
 
-async def _act(channel: Channel, action: str, body: dict[str, Any]) -> Any:
-    return (await channel.send("POST", action, json=body, repeatable=False)).body
+async def _act(channel: Channel, action: str, body: dict[str, Any], read: Read) -> Any:
+    return (await channel.send("POST", action, json=body, repeatable=False, read=read)).body
 
 
 async def _stage(channel: Channel, file: SolutionFile) -> str:
     content = base64.b64encode(file.path.read_bytes()).decode()
-    answer = await channel.send("POST", "StageSolution", json={"CustomizationFile": content})
+    file_in = {"CustomizationFile": content}
+    answer = await channel.send("POST", "StageSolution", json=file_in, read=as_json(STAGED))
     results = answer.body["StageSolutionResults"]
     lacking = [
         f"{one.get('RequiredComponentDisplayName') or one.get('RequiredComponentSchemaName')} "
@@ -145,6 +150,8 @@ async def _stage(channel: Channel, file: SolutionFile) -> str:
     if str(results.get("StageSolutionStatus")) == "Failed":
         said = [str(one.get("Message")) for one in results.get("SolutionValidationResults") or ()]
         raise _refused(channel, file, "; ".join(said) or "no reason was given")
+    if not results.get("StageSolutionUploadId"):
+        raise TransportFailed("Dataverse staged a solution without telling its id", tenant=channel.tenant)
     return str(results["StageSolutionUploadId"])
 
 
@@ -153,7 +160,7 @@ async def _follow(channel: Channel, job: str, import_job: str, *, sleep: Sleep, 
     path = url(f"asyncoperations({job})", select="statecode,statuscode,errorcode,message,friendlymessage")
     waited, told = 0.0, ""
     while True:
-        row = await channel.get(path, entity="asyncoperation")
+        row = await channel.get(path, JOB, entity="asyncoperation")
         if row["statecode"] == _COMPLETED:
             break
         if waited >= LONGEST_WAIT:
@@ -175,9 +182,11 @@ async def _follow(channel: Channel, job: str, import_job: str, *, sleep: Sleep, 
 
 async def _progress(channel: Channel, import_job: str) -> str:
     try:
-        row = await channel.get(url(f"importjobs({import_job})", select="progress"), entity="importjob")
+        row = await channel.get(url(f"importjobs({import_job})", select="progress"), PROGRESS, entity="importjob")
     except RecordMissing:
         return "The import is waiting for its turn"
+    except CrmsyncError:
+        return "The import is running"
     return f"The import is at {row.get('progress') or 0:.0f} %"
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from crmsync.dynamics import rows
 from crmsync.dynamics.channel import Channel, url
+from crmsync.dynamics.setup_answers import COMPONENTS, PUBLISHERS, SOLUTIONS, STEPS
 from crmsync.errors import SolutionRefused
 
 OURS = "crmsync"
@@ -57,7 +58,7 @@ async def find_solutions(channel: Channel, *unique_names: str) -> list[Solution]
     """Those of these unique names that are installed, and Marketo's own."""
     conditions = [f"uniquename eq '{name}'" for name in (*unique_names, MARKETOS_UNIQUE_NAME)]
     wanted = " or ".join([*dict.fromkeys(conditions), f"friendlyname eq '{MARKETOS_NAME}'"])
-    body = await channel.get(url("solutions", select=_SELECT, filter=wanted), entity="solution")
+    body = await channel.get(url("solutions", select=_SELECT, filter=wanted), SOLUTIONS, entity="solution")
     return [_solution(row) for row in body["value"]]
 
 
@@ -74,7 +75,7 @@ def _solution(row: dict[str, Any]) -> Solution:
 async def create_ours(channel: Channel) -> None:
     """The unmanaged solution ``crmsync``, of the organization's publisher with the prefix of ``new_synctomkto``."""
     wanted = url("publishers", select="publisherid", filter=f"customizationprefix eq '{PREFIX}'")
-    found = (await channel.get(wanted, entity="publisher"))["value"]
+    found = (await channel.get(wanted, PUBLISHERS, entity="publisher"))["value"]
     if not found:
         raise SolutionRefused(
             f"No publisher of the organization has the prefix '{PREFIX}'",
@@ -98,7 +99,7 @@ async def components(channel: Channel, solution_id: str, kind: Part) -> set[str]
     path: str | None = url("solutioncomponents", select="objectid", filter=wanted)
     found: set[str] = set()
     while path is not None:
-        body = await channel.get(path, entity="solutioncomponent")
+        body = await channel.get(path, COMPONENTS, entity="solutioncomponent")
         found |= {str(row["objectid"]).lower() for row in body["value"]}
         path = body.get("@odata.nextLink")
     return found
@@ -112,7 +113,7 @@ async def steps(channel: Channel, solution_id: str) -> dict[str, bool]:
         chunk = ids[start : start + rows.IDS_PER_READ]
         wanted = " or ".join(f"sdkmessageprocessingstepid eq {one}" for one in chunk)
         path = url("sdkmessageprocessingsteps", select="name,statecode", filter=wanted)
-        body = await channel.get(path, entity="sdkmessageprocessingstep")
+        body = await channel.get(path, STEPS, entity="sdkmessageprocessingstep")
         found |= {row["name"]: row["statecode"] == 0 for row in body["value"]}
     return found
 

@@ -11,6 +11,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from crmsync.dynamics.answers import DEFINITION, METADATA_IDS, READ_PRIVILEGE, TRACKED, done
 from crmsync.dynamics.channel import Channel, url
 from crmsync.dynamics.metadata import ENGLISH, STRONG, label
 from crmsync.errors import ChangeTrackingOff, EntityMissing
@@ -34,7 +35,7 @@ class Tracking:
 async def filter_column(channel: Channel, entity: str) -> str | None:
     """The metadata id of the filter column, where the entity has it."""
     wanted = url(f"{_entity(entity)}/Attributes", select="MetadataId", filter=f"LogicalName eq '{FILTER_COLUMN}'")
-    found = (await channel.get(wanted, entity=entity, headers=STRONG))["value"]
+    found = (await channel.get(wanted, METADATA_IDS, entity=entity, headers=STRONG))["value"]
     return str(found[0]["MetadataId"]).lower() if found else None
 
 
@@ -61,13 +62,13 @@ async def create_filter_column(channel: Channel, entity: str, *, headers: Mappin
         },
     }
     path = f"{_entity(entity)}/Attributes"
-    await channel.send("POST", path, entity=entity, headers=headers, json=definition, repeatable=False)
+    await channel.send("POST", path, entity=entity, headers=headers, json=definition, repeatable=False, read=done)
 
 
 async def tracking(channel: Channel, entity: str) -> Tracking:
     """How change tracking stands for an entity."""
     wanted = "LogicalName,DisplayName,ChangeTrackingEnabled,CanChangeTrackingBeEnabled"
-    row = await channel.get(url(_entity(entity), select=wanted), entity=entity, headers=STRONG)
+    row = await channel.get(url(_entity(entity), select=wanted), TRACKED, entity=entity, headers=STRONG)
     possible = bool((row.get("CanChangeTrackingBeEnabled") or {}).get("Value"))
     return Tracking(entity, label(row.get("DisplayName")) or entity, bool(row.get("ChangeTrackingEnabled")), possible)
 
@@ -86,7 +87,7 @@ async def tracking_of(channel: Channel, entities: Sequence[str], *, optional: Co
 
 async def read_privilege(channel: Channel, entity: str) -> str | None:
     """The name of the privilege to read the rows of a table, as its definition tells it; raises ``EntityMissing``."""
-    row = await channel.get(url(_entity(entity), select="Privileges"), entity=entity)
+    row = await channel.get(url(_entity(entity), select="Privileges"), READ_PRIVILEGE, entity=entity)
     return next((one["Name"] for one in row.get("Privileges") or [] if one.get("PrivilegeType") == "Read"), None)
 
 
@@ -100,11 +101,12 @@ async def enable_tracking(channel: Channel, found: Tracking) -> None:
             tenant=channel.tenant,
             entity=found.entity,
         )
-    definition: dict[str, Any] = await channel.get(_entity(found.entity), entity=found.entity, headers=STRONG)
+    path = _entity(found.entity)
+    definition: dict[str, Any] = await channel.get(path, DEFINITION, entity=found.entity, headers=STRONG)
     # What a PUT leaves out is reset, so the whole definition goes back with one member changed.
     whole = {name: value for name, value in definition.items() if name != "@odata.context"}
     whole |= {"@odata.type": f"{_TYPE}EntityMetadata", "ChangeTrackingEnabled": True}
-    await channel.send("PUT", _entity(found.entity), entity=found.entity, headers=MERGE_LABELS, json=whole)
+    await channel.send("PUT", path, entity=found.entity, headers=MERGE_LABELS, json=whole, read=done)
 
 
 def _entity(name: str) -> str:

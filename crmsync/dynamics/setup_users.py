@@ -13,6 +13,7 @@ from typing import Any
 from crmsync.dynamics import rows
 from crmsync.dynamics.channel import Channel, url
 from crmsync.dynamics.metadata import STRONG, label
+from crmsync.dynamics.setup_answers import RELATIONSHIPS, TABLES, USERS, keyed
 
 CONFIG_LABEL = "Marketo Config"
 NON_INTERACTIVE = 4
@@ -56,7 +57,7 @@ class ConfigRecord:
 async def find_user(channel: Channel, client_id: str) -> ApplicationUser | None:
     """The application user of a client id, also one that is deleted but not purged."""
     path = url("systemusers", select=_USER, filter=f"applicationid eq {client_id}")
-    found = (await channel.get(path, entity="systemuser"))["value"]
+    found = (await channel.get(path, USERS, entity="systemuser"))["value"]
     return _user(found[0]) if found else None
 
 
@@ -105,7 +106,7 @@ async def find_config(channel: Channel) -> ConfigTable | None:
         select="LogicalName,SchemaName,EntitySetName,PrimaryIdAttribute,DisplayName",
         filter="IsCustomEntity eq true",
     )
-    tables = (await channel.get(path, headers=STRONG))["value"]
+    tables = (await channel.get(path, TABLES, headers=STRONG))["value"]
     table = next((row for row in tables if label(row.get("DisplayName")) == CONFIG_LABEL), None)
     if table is None:
         return None
@@ -115,7 +116,7 @@ async def find_config(channel: Channel) -> ConfigTable | None:
         select="ReferencingAttribute,ReferencingEntityNavigationPropertyName",
         filter="ReferencedEntity eq 'systemuser' and IsCustomRelationship eq true",
     )
-    links = (await channel.get(path, headers=STRONG))["value"]
+    links = (await channel.get(path, RELATIONSHIPS, headers=STRONG))["value"]
     if not links:
         return None
     return ConfigTable(
@@ -131,7 +132,7 @@ async def find_config(channel: Channel) -> ConfigTable | None:
 async def read_config(channel: Channel, table: ConfigTable) -> ConfigRecord | None:
     """The table's record."""
     path = url(table.entity_set, select=table.lookup, orderby="createdon asc")
-    found = (await channel.get(path, entity=table.logical_name))["value"]
+    found = (await channel.get(path, keyed(table.key), entity=table.logical_name))["value"]
     if not found:
         return None
     named = found[0].get(table.lookup)

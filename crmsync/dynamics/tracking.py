@@ -14,18 +14,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import httpx
-import orjson
-
+from crmsync.dynamics.answers import WHO_AM_I, as_json, change_page, data_of, fits, is_deleted
 from crmsync.dynamics.batch import Operation, send_all
 from crmsync.dynamics.channel import Channel, url
 from crmsync.dynamics.errors import server_time
 from crmsync.dynamics.rows import preferring
 from crmsync.dynamics.schema import Entity
 from crmsync.errors import ChangeTrackingExpired, RecordRefused, RequestRefused
-
-_CONTEXT = "@odata.context"
-_DELETED = "$deletedEntity"
 
 GLANCE = 500
 """Records an entity in a glance: they are all in memory at once."""
@@ -64,27 +59,22 @@ async def glance(channel: Channel, links: Mapping[str, str], lookup_types: Conta
     ``lookup_types`` tell what their lookups lead to."""
     looks = [Operation(link, _glancing(name in lookup_types)) for name, link in links.items()]
     operations = [Operation("WhoAmI"), *looks]
-    who, *parts = await send_all(channel, operations)
-    organization = _body(who).get("OrganizationId")
-    found = {name: (_body(part), server_time(part)) for name, part in zip(links, parts, strict=True)}
+    reads = [as_json(WHO_AM_I), *[as_json(change_page)] * len(looks)]
+    who, *parts = await send_all(channel, operations, reads)
     return Glance(
-        str(organization).lower() if organization else None,
-        {name: page_from(body, at=at) for name, (body, at) in found.items() if "value" in body},
+        str(who.body["OrganizationId"]).lower() if who.body else None,
+        {
+            name: page_from(part.body, at=server_time(part.response))
+            for name, part in zip(links, parts, strict=True)
+            # Whoever needs the page of an error asks again alone and is told what is wrong.
+            if part.body is not None
+        },
     )
 
 
 def _glancing(lookup_types: bool) -> dict[str, str]:
     tracked = preferring(f"odata.track-changes,odata.maxpagesize={GLANCE}", lookup_types=lookup_types)
     return {**tracked, "If-None-Match": "null"}
-
-
-def _body(part: httpx.Response) -> dict[str, Any]:
-    """A part's JSON, empty for an error: whoever needs the part asks again alone and is told what is wrong."""
-    try:
-        body = orjson.loads(part.content) if part.is_success else {}
-    except orjson.JSONDecodeError:
-        return {}
-    return body if isinstance(body, dict) else {}
 
 
 async def changes(
@@ -100,13 +90,14 @@ async def changes(
     """Pages from ``link`` (None: a first read) until one has no next link; ``first`` is the page that was read there
     already."""
     path: str | None = link or url(entity.entity_set_name, select=",".join(select))
-    if first is not None:
+    read = as_json(data_of(entity, select, tracked=True))
+    if first is not None and fits(entity, select, first.records):
         yield first
         path = first.next_link
     prefer = preferring(f"odata.track-changes,odata.maxpagesize={page_size}", lookup_types=lookup_types)
     while path is not None:
         try:
-            answer = await channel.send("GET", path, entity=entity.logical_name, headers=prefer)
+            answer = await channel.send("GET", path, entity=entity.logical_name, headers=prefer, read=read)
         except (RecordRefused, RequestRefused) as error:
             if path != link or error.status not in (400, 410):
                 raise
@@ -127,10 +118,9 @@ async def changes(
 def page_from(body: dict[str, Any], *, at: datetime | None) -> ChangePage:
     """Split a page's decoded JSON into records and deleted ids."""
     rows: list[dict[str, Any]] = body["value"]
-    # Only deleted entries have a context of their own.
-    gone = [row for row in rows if _CONTEXT in row and row[_CONTEXT].endswith(_DELETED)]
+    gone = [row for row in rows if is_deleted(row)]
     if gone:
-        rows = [row for row in rows if _CONTEXT not in row or not row[_CONTEXT].endswith(_DELETED)]
+        rows = [row for row in rows if not is_deleted(row)]
     return ChangePage(
         records=rows,
         deleted=[str(row["id"]).lower() for row in gone],

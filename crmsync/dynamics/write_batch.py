@@ -20,6 +20,7 @@ from typing import Any
 
 import orjson
 
+from crmsync.dynamics.answers import done
 from crmsync.dynamics.batch import Operation, send_all
 from crmsync.dynamics.channel import Channel
 from crmsync.dynamics.errors import error_from
@@ -56,8 +57,9 @@ async def write_batch(
 async def _send(
     channel: Channel, writes: Sequence[Write], entity: str, detect_duplicates: bool
 ) -> list[CrmsyncError | None]:
-    answers = await send_all(channel, [_operation(one, detect_duplicates) for one in writes], entity=entity)
-    return [None if one.is_success else error_from(one, tenant=channel.tenant, entity=entity) for one in answers]
+    operations = [_operation(one, detect_duplicates) for one in writes]
+    parts = [one.response for one in await send_all(channel, operations, [done] * len(writes), entity=entity)]
+    return [None if part.is_success else error_from(part, tenant=channel.tenant, entity=entity) for part in parts]
 
 
 def _operation(write: Write, detect_duplicates: bool) -> Operation:

@@ -22,7 +22,7 @@ from crmsync.engine.destination import ROLE
 from crmsync.engine.participants import LOOKUP_TYPES
 from crmsync.engine.session import Session
 from crmsync.engine.setup import organization_replaced
-from crmsync.errors import RecordRefused, RequestRefused
+from crmsync.errors import RecordRefused, RequestRefused, TransportFailed
 from crmsync.state.checkpoints import Checkpoint
 from crmsync.tenants import ENTITIES
 
@@ -52,7 +52,7 @@ class Again:
 
 async def look(session: Session) -> Look:
     """Ask the store and Dynamics, and Marketo only when these are quiet: a cycle that has something to do asks it
-    itself. Raises ``BindingRefused`` when another organization answers."""
+    itself. Raises ``BindingRefused`` when another organization answers, asked twice."""
     began = session.clock()
     chosen = await choice(session)
     checkpoints = await _with_delta_link(session, chosen.digests)
@@ -123,5 +123,10 @@ async def _first_pages(session: Session, checkpoints: dict[str, Checkpoint]) -> 
         return {}
     bound = (await session.store.tenants.get(session.name)).binding
     if found.organization_id and bound is not None and found.organization_id != bound.organization_id.lower():
-        raise organization_replaced(session, bound, found.organization_id)
+        again = (await session.dynamics.who_am_i()).organization_id
+        if again == found.organization_id:
+            raise organization_replaced(session, bound, again)
+        raise TransportFailed(
+            f"Dynamics told of two organizations at {bound.organization_url}, one after the other", tenant=session.name
+        )
     return found.pages

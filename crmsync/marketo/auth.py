@@ -21,8 +21,10 @@ import orjson
 from pydantic import SecretStr
 
 import crmsync
-from crmsync.errors import CredentialsRefused, CrmsyncError, ServiceUnavailable, TenantFileWrong
+from crmsync.errors import CredentialsRefused, CrmsyncError, ServiceUnavailable, TenantFileWrong, TransportFailed
+from crmsync.marketo.answers import TOKEN, TOKEN_REFUSED
 from crmsync.marketo.codes import row_of
+from crmsync.shapes import Odd, json_in
 
 USER_AGENT = f"crmsync/{crmsync.__version__}"
 IDENTITY_PATH = "/identity/oauth/token"
@@ -34,6 +36,15 @@ _TIMEOUT = {"connect": 10.0, "read": 45.0, "write": 30.0, "pool": 30.0}
 
 class IdentityUnavailable(ServiceUnavailable):
     """The identity service cannot answer now, so the call that needed a token was not sent."""
+
+
+class IdentityUnanswered(TransportFailed):
+    """What answered is not the identity service, so the call that needed a token was not sent. ``wrong_url`` is the
+    error that it means where Marketo has never answered."""
+
+    def __init__(self, message: str, *, wrong_url: TenantFileWrong, **where: Any) -> None:
+        super().__init__(message, **where)
+        self.wrong_url = wrong_url
 
 
 class _HideSecret(logging.Filter):
@@ -53,7 +64,7 @@ _hide_secret = _HideSecret()
 
 class MarketoAuth(httpx.Auth):
     """Puts a token on every request. ``clock`` gives seconds; ``user`` is the API user's e-mail once a token came,
-    ``server_time`` the service's own clock then (UTC)."""
+    ``server_time`` the service's own clock then (UTC); ``answered``: the identity service is known to be there."""
 
     requires_response_body = False
 
@@ -74,6 +85,7 @@ class MarketoAuth(httpx.Auth):
         self._token: str | None = None
         self._renew_at = 0.0
         self._lock = asyncio.Lock()
+        self.answered = False
         self.user: str | None = None
         self.server_time: datetime | None = None
         logging.getLogger("httpx").addFilter(_hide_secret)
@@ -102,15 +114,19 @@ class MarketoAuth(httpx.Auth):
 
     def accept(self, response: httpx.Response) -> None:
         """Keep the token of the identity service's answer, or raise what the answer means."""
-        answer = _json_object(response)
-        token = answer.get("access_token")
-        if not isinstance(token, str) or not token:
-            raise self._refusal(response, answer)
-        left = float(answer.get("expires_in") or 0)
+        if response.status_code != httpx.codes.OK:
+            raise self._refusal(response)
+        try:
+            answer = json_in(response)
+            TOKEN(answer)
+        except Odd as odd:
+            raise self._strange(response, str(odd)) from None
+        self.answered = True
+        left = float(answer["expires_in"])
         now = self._clock()
         # In its last minute the service gives the same token again: use it up instead of asking before every call.
         self._renew_at = now + (left - RENEW_BEFORE if left > RENEW_BEFORE else left)
-        self._token = token
+        self._token = answer["access_token"]
         self.user = str(answer.get("scope") or "")
         self.server_time = _date(response)
 
@@ -122,42 +138,50 @@ class MarketoAuth(httpx.Auth):
     def _is_fresh(self) -> bool:
         return self._token is not None and self._clock() < self._renew_at
 
-    def _refusal(self, response: httpx.Response, answer: dict[str, Any]) -> CrmsyncError:
+    def _refusal(self, response: httpx.Response) -> CrmsyncError:
         status = response.status_code
         if status >= 500 or status == 429:
             return IdentityUnavailable(
                 f"Marketo's identity service answered HTTP {status}", tenant=self._tenant, status=status
             )
-        if status == 401 or "error" in answer:
-            told = str(answer.get("error_description") or answer.get("error") or "no reason given")
-            told = told.replace(self._secret.get_secret_value(), "***")
-            return CredentialsRefused(
-                f"Marketo's identity service refused the client id {self._client_id} or its secret: {told}",
-                remedy=row_of("HTTP 401").remedy,
-                tenant=self._tenant,
-                status=status,
-                code="HTTP 401",
-            )
-        return TenantFileWrong(
+        try:
+            answer = orjson.loads(response.content)
+            TOKEN_REFUSED(answer)
+        except (orjson.JSONDecodeError, Odd):
+            return self._strange(response, "no refusal of Marketo")
+        self.answered = True
+        told = str(answer.get("error_description") or answer["error"])
+        told = told.replace(self._secret.get_secret_value(), "***")
+        return CredentialsRefused(
+            f"Marketo's identity service refused the client id {self._client_id} or its secret: {told}",
+            remedy=row_of("HTTP 401").remedy,
+            tenant=self._tenant,
+            status=status,
+            code="HTTP 401",
+        )
+
+    def _strange(self, response: httpx.Response, what: str) -> IdentityUnanswered:
+        status = response.status_code
+        wrong_url = TenantFileWrong(
             f"{self._url} answers, but not like Marketo's identity service (HTTP {status})",
             remedy="Set marketo.base_url to the Endpoint that Marketo shows under Admin > Web Services, for example "
             "https://123-ABC-456.mktorest.com.",
             tenant=self._tenant,
             status=status,
         )
-
-
-def _json_object(response: httpx.Response) -> dict[str, Any]:
-    try:
-        answer = orjson.loads(response.content)
-    except orjson.JSONDecodeError:
-        return {}
-    return answer if isinstance(answer, dict) else {}
+        return IdentityUnanswered(
+            f"GET {IDENTITY_PATH}: the answer is not that of Marketo's identity service (HTTP {status}): {what}",
+            wrong_url=wrong_url,
+            remedy="Nothing, if it passes: it is tried again. If it stays, look for a proxy or a firewall between this "
+            "machine and Marketo that answers in its place.",
+            tenant=self._tenant,
+            status=status,
+        )
 
 
 def _date(response: httpx.Response) -> datetime | None:
     try:
         at = parsedate_to_datetime(response.headers.get("date", ""))
-    except ValueError:
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

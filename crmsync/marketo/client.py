@@ -90,6 +90,10 @@ class MarketoClient:
 
     # Who and what
 
+    def address_is_proven(self) -> None:
+        """The tenant is bound to what answers here, so that another answer is not its address's fault."""
+        self._auth.answered = True
+
     async def identity(self) -> str:
         """The API user's e-mail, which proves the credentials. Costs no call."""
         return await self._rest.identity()

@@ -81,9 +81,9 @@ _RECORD, _FATAL, _DONE = Reaction.PER_RECORD, Reaction.FATAL, Reaction.DONE
 ROWS: tuple[CodeRow, ...] = (
     # HTTP
     CodeRow("HTTP 401", "the client id or its secret was refused", _FATAL, CredentialsRefused, _CREDENTIALS),
-    CodeRow("HTTP 404", "there is no such file or job", _RECORD, RecordMissing, "Import the records again."),
-    CodeRow("HTTP 413", "the body is too large", _SPLIT, BatchTooLarge, "Send fewer records in a call."),
-    CodeRow("HTTP 414", "the URI is too long", _SPLIT, BatchTooLarge, "Ask for fewer values in a call."),
+    CodeRow("HTTP 404", "there is no such file or job", _RECORD, RecordMissing, "Import the records again.", tries=2),
+    CodeRow("HTTP 413", "the body is too large", _SPLIT, BatchTooLarge, "Send fewer records in a call.", tries=3),
+    CodeRow("HTTP 414", "the URI is too long", _SPLIT, BatchTooLarge, "Ask for fewer values in a call.", tries=3),
     # response level
     CodeRow("500", "internal server error", _RETRY, ServiceUnavailable, _AGAIN, tries=3),
     CodeRow("502", "bad gateway, probably a time-out behind it", _RETRY, ServiceUnavailable, _AGAIN, tries=6),

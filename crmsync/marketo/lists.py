@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
+from crmsync.marketo.answers import found_by
 from crmsync.marketo.calls import LIST_MEMBERS, LISTS
 from crmsync.marketo.queries import MAX_VALUES, pages
 from crmsync.marketo.rest import Rest
@@ -25,5 +26,5 @@ async def list_id(rest: Rest, name: str) -> int | None:
 async def members(rest: Rest, number: int, fields: Sequence[str]) -> AsyncGenerator[list[dict[str, Any]], None]:
     """Pages of the list's members."""
     params = {"fields": ",".join(fields), "batchSize": str(MAX_VALUES)}
-    async for answer in pages(rest, LIST_MEMBERS.at(list_id=number), params):
+    async for answer in pages(rest, LIST_MEMBERS.at(list_id=number), params, result=found_by("id", fields)):
         yield answer.result

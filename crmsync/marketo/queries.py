@@ -6,15 +6,18 @@ Source: "Lead Database" (query, ``_method=GET``), "Leads" (1003 when more than 1
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
 import orjson
 
 from crmsync.errors import BatchTooLarge, CrmsyncError, RequestRefused
+from crmsync.marketo.answers import found_by
 from crmsync.marketo.calls import Call
 from crmsync.marketo.envelope import Answer
 from crmsync.marketo.rest import Rest
+from crmsync.shapes import Shape
 
 MAX_VALUES = 300
 VALUES_IN_A_URI = 50
@@ -43,7 +46,8 @@ async def _query(
     if fields:
         params["fields"] = ",".join(fields)
     try:
-        return [row async for answer in pages(rest, call, params, split=len(values) > 1) for row in answer.result]
+        found = pages(rest, call, params, split=len(values) > 1, result=found_by(filter_type, fields))
+        return [row async for answer in found for row in answer.result]
     except CrmsyncError as error:
         if len(values) == 1 or not _matches_too_much(error):
             raise
@@ -58,6 +62,7 @@ async def query_keys(
     """Every record that has one of ``keys``, each of several fields: a POST with JSON, repeated whole beside a page's
     token ("Lead Database", compound keys)."""
     found: list[dict[str, Any]] = []
+    call = replace(call, result=found_by("leadId", fields))
     for start in range(0, len(keys), MAX_VALUES):
         asked: dict[str, Any] = {"filterType": "dedupeFields", "input": list(keys[start : start + MAX_VALUES])}
         if fields:
@@ -73,8 +78,11 @@ async def query_keys(
     return found
 
 
-async def pages(rest: Rest, call: Call, params: dict[str, str], *, split: bool = False) -> AsyncIterator[Answer]:
+async def pages(
+    rest: Rest, call: Call, params: dict[str, str], *, split: bool = False, result: Shape | None = None
+) -> AsyncIterator[Answer]:
     """The pages of one query, with the same parameters repeated beside each page's token."""
+    call = replace(call, result=result or call.result)
     token: str | None = None
     while True:
         asked = params if token is None else {**params, "nextPageToken": token}

@@ -26,21 +26,21 @@ from crmsync.errors import (
     CrmsyncError,
     QuotaExhausted,
     ServiceUnavailable,
-    TenantFileWrong,
     Throttled,
     TransportFailed,
 )
-from crmsync.marketo.auth import MarketoAuth
+from crmsync.marketo.auth import IdentityUnanswered, MarketoAuth
 from crmsync.marketo.calls import GLANCES, USAGE, Call, Known
 from crmsync.marketo.codes import ROWS, Reaction, row_of
 from crmsync.marketo.envelope import Answer, known_of, read_answer, read_file
 from crmsync.marketo.quota import Budget
-from crmsync.marketo.unreachable import is_before_sending, unreachable
+from crmsync.marketo.unreachable import is_before_sending, unreachable, wrong_address
 
 log = logging.getLogger("crmsync.marketo")
 
 TIMEOUT_MARGIN = 15.0
 TRANSPORT_TRIES = 5
+TRIES_AT_WRONG_ADDRESS = 3
 RE_AUTH_CODES = frozenset(row.code for row in ROWS if row.reaction is Reaction.RE_AUTH)
 
 _WORTH_REPEATING = (TransportFailed, ServiceUnavailable, Throttled)
@@ -102,8 +102,8 @@ class Rest:
         content = _Content(params, body, form, files)
         return await self._until_answered(call, content, read_answer, split=split)
 
-    async def fetch(self, call: Call) -> bytes:
-        """The file that a bulk call answers with."""
+    async def fetch(self, call: Call) -> list[list[str]]:
+        """The rows of the file that a bulk call answers with, its header first."""
         return await self._until_answered(call, _Content(), read_file, split=False)
 
     async def identity(self) -> str:
@@ -114,7 +114,7 @@ class Rest:
             try:
                 self.auth.accept(await self._http.send(self.auth.token_request(), auth=None))
                 return self.auth.user or ""
-            except (httpx.RequestError, ServiceUnavailable) as error:
+            except (httpx.RequestError, ServiceUnavailable, TransportFailed) as error:
                 failure = self._judge(error, call)
             raise failure
 
@@ -141,7 +141,7 @@ class Rest:
                 return
             try:
                 self._note_usage(await self._attempt(USAGE, _Content(), read_answer, split=False))
-            except (CredentialsRefused, TenantFileWrong):
+            except CredentialsRefused:
                 raise
             except (_Again, CrmsyncError):
                 self._usage_is_known = True
@@ -224,10 +224,14 @@ class Rest:
         """What to raise for a failed attempt: ``_Again`` where it may be repeated, else the error itself."""
         if isinstance(error, httpx.RequestError):
             known = Known.NOT_EXECUTED if is_before_sending(error) else Known.NOTHING
-            failure = unreachable(error, call, tenant=self.tenant)
+            if not self.auth.answered and (wrong_url := wrong_address(error, tenant=self.tenant)) is not None:
+                return _Again(wrong_url, "address", TRIES_AT_WRONG_ADDRESS)
+            failure: CrmsyncError = unreachable(error, call, tenant=self.tenant)
         else:
             assert isinstance(error, CrmsyncError)
             failure, known = error, known_of(error)
+        if isinstance(error, IdentityUnanswered) and not self.auth.answered:
+            return _Again(error.wrong_url, "address", TRIES_AT_WRONG_ADDRESS)
         log.debug("%s: %s %s failed: %s", self.tenant, call.method, call.path, _for_log(failure))
         if failure.code is None and not isinstance(failure, _WORTH_REPEATING):
             return failure

@@ -1,7 +1,7 @@
 """Tells why no answer came from Marketo, in words that lead to the mistake: a wrong URL, a certificate, the network.
 
-A host that does not exist and a certificate that is not trusted are faults of the tenant file; everything else may be
-better in a minute.
+A host that does not exist and a certificate that is not trusted are faults of the tenant file, as long as Marketo has
+never answered; everything else may be better in a minute.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import httpx
 
-from crmsync.errors import CrmsyncError, TenantFileWrong, TransportFailed
+from crmsync.errors import TenantFileWrong, TransportFailed
 from crmsync.marketo.auth import IDENTITY_PATH
 from crmsync.marketo.calls import Call
 
@@ -26,19 +26,11 @@ def is_before_sending(error: httpx.RequestError) -> bool:
     return isinstance(error, _BEFORE_SENDING) or _request_path(error) == IDENTITY_PATH
 
 
-def unreachable(error: httpx.RequestError, call: Call, *, tenant: str) -> CrmsyncError:
-    """The error for a call without an answer."""
+def unreachable(error: httpx.RequestError, call: Call, *, tenant: str) -> TransportFailed:
+    """The error for a call without an answer. Where Marketo has never answered, ``wrong_address`` is asked too."""
     host = _host(error)
     causes = list(_causes(error))
-    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
-        return TenantFileWrong(
-            f"the certificate of {host} is not trusted",
-            remedy="If a proxy inspects the traffic, name its certificate authority as ca_file in the tenant file; "
-            f"otherwise the host is not Marketo's. {_URL}.",
-            tenant=tenant,
-        )
-    if any(isinstance(cause, socket.gaierror) and cause.errno in _NO_SUCH_HOST for cause in causes):
-        return TenantFileWrong(f"there is no host {host}", remedy=f"{_URL}.", tenant=tenant)
+
     if isinstance(error, _BEFORE_SENDING):
         return TransportFailed(
             f"no connection to {host}: {_reason(error, causes)}",
@@ -50,6 +42,22 @@ def unreachable(error: httpx.RequestError, call: Call, *, tenant: str) -> Crmsyn
         remedy="Nothing for now: it is tried again. If it stays, look at the network between this machine and Marketo.",
         tenant=tenant,
     )
+
+
+def wrong_address(error: httpx.RequestError, *, tenant: str) -> TenantFileWrong | None:
+    """The error when Marketo cannot be at this host: there is no such name, or its certificate is another's."""
+    host = _host(error)
+    causes = list(_causes(error))
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        return TenantFileWrong(
+            f"the certificate of {host} is not trusted",
+            remedy="If a proxy inspects the traffic, name its certificate authority as ca_file in the tenant file; "
+            f"otherwise the host is not Marketo's. {_URL}.",
+            tenant=tenant,
+        )
+    if any(isinstance(cause, socket.gaierror) and cause.errno in _NO_SUCH_HOST for cause in causes):
+        return TenantFileWrong(f"there is no host {host}", remedy=f"{_URL}.", tenant=tenant)
+    return None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

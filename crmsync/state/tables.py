@@ -51,6 +51,9 @@ tenants = sa.Table(
     sa.Column("sync_user_id", sa.String(36)),
     sa.Column("subscription", sa.Text),
     sa.Column("key_is_fresh", sa.Boolean, nullable=False, default=False),
+    sa.Column("doubt", sa.String(40)),
+    sa.Column("doubt_reason", sa.Text),
+    sa.Column("doubted_at", UtcTime),
     sa.Column("updated_at", UtcTime, nullable=False),
 )
 

@@ -114,6 +114,18 @@ def who_am_i(request: httpx.Request) -> httpx.Response:
     return httpx.Response(200, json=ids)
 
 
+def done() -> httpx.Response:
+    """The answer to a write that was executed."""
+    return httpx.Response(204, headers={"OData-Version": "4.0"})
+
+
+def challenged() -> httpx.Response:
+    """How an organization refuses a token: no body, and where to sign in."""
+    where = f"{ENTRA}/{ENTRA_TENANT}/oauth2/authorize"
+    challenge = f"Bearer authorization_uri={where}, resource_id={ORGANIZATION}/"
+    return httpx.Response(401, headers={"WWW-Authenticate": challenge})
+
+
 def refused(status: int, code: str, message: str, **headers: str) -> httpx.Response:
     """An OData error."""
     return httpx.Response(status, json={"error": {"code": code, "message": message}}, headers=headers)

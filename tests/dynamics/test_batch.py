@@ -6,6 +6,7 @@ import httpx
 import orjson
 import pytest
 
+from crmsync.dynamics.write_batch import Write
 from crmsync.errors import OrganizationUrlWrong
 from tests.dynamics.conftest import ORGANIZATION
 
@@ -73,6 +74,47 @@ async def test_a_batch_that_was_throttled_is_sent_again_after_the_pause(contoso,
     assert waits[0] == 7.0
 
 
-async def test_an_answer_that_is_no_batch_is_told_as_such(contoso):
+IDLE = {"value": [], "@odata.deltaLink": LATER}
+WHOLE = multipart(part("200 OK", WHO), part("200 OK", IDLE))
+ODD = {
+    "a part is missing": multipart(part("200 OK", WHO)),
+    "cut in the middle": httpx.Response(200, content=WHOLE.content[:-30], headers=WHOLE.headers),
+    "another boundary": httpx.Response(
+        200, content=WHOLE.content, headers={"content-type": "multipart/mixed; boundary=x"}
+    ),
+    "JSON": httpx.Response(200, json={"value": []}),
+    "nothing": httpx.Response(204),
+    "a page in a part": multipart(part("200 OK", WHO), part("403 Forbidden", "<html>")),
+    "a part without a status": multipart(part("200 OK", WHO), part("nothing", IDLE)),
+    "a part without a link": multipart(part("200 OK", WHO), part("200 OK", {"value": []})),
+    "links that are no text": multipart(part("200 OK", WHO), part("200 OK", {"value": [], "@odata.deltaLink": 7})),
+    "rows that are none": multipart(part("200 OK", WHO), part("200 OK", {"value": [None], "@odata.deltaLink": LATER})),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+async def test_an_answer_that_is_no_batch_is_as_good_as_none(contoso, waits, name):
+    answers = [WHOLE, ODD[name], WHOLE]
+    client = contoso(lambda request: answers.pop(0))
+    await client.glance({"lead": DELTA})
+
+    assert (await client.glance({"lead": DELTA})).pages["lead"].is_idle
+    assert len(waits) == 1
+
+
+async def test_a_first_answer_that_is_no_batch_tells_of_a_wrong_url(contoso):
     with pytest.raises(OrganizationUrlWrong):
-        await contoso(lambda request: multipart(part("200 OK", WHO))).glance({"lead": DELTA})
+        await contoso(lambda request: httpx.Response(200, html="<h1>Welcome</h1>")).glance({"lead": DELTA})
+
+
+async def test_a_write_is_done_only_by_an_answer_of_dataverse(contoso, waits):
+    """A part that says 204 without the protocol's version, or says nothing, may be anybody's: the batch goes again."""
+    bare = b"Content-Type: application/http\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n"
+    own = b"Content-Type: application/http\r\n\r\nHTTP/1.1 204 No Content\r\nOData-Version: 4.0\r\n\r\n"
+    answers = [multipart(own), multipart(bare), multipart(own)]
+    client = contoso(lambda request: answers.pop(0))
+    write = Write("leads", "00000000-0000-0000-0000-000000000001", {"lastname": "Lee"}, "*")
+    await client.write_many([write], entity="lead")
+
+    assert await client.write_many([write], entity="lead") == [None]
+    assert answers == []

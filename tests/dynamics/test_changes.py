@@ -113,7 +113,7 @@ async def test_links_leave_the_machine_byte_for_byte(contoso):
 
     async def serve(reader, writer):
         lines.append((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0])
-        body = b'{"value": []}'
+        body = b'{"value": [], "@odata.deltaLink": "https://contoso.crm.test/later"}'
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n")
         writer.write(b"content-length: %d\r\n\r\n%s" % (len(body), body))
         await writer.drain()

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from crmsync.errors import ApplicationUserMissing, PermissionMissing, RecordMissing
-from tests.dynamics.conftest import LEAD, ORGANIZATION, refused, who_am_i
+from tests.dynamics.conftest import LEAD, ORGANIZATION, done, refused, who_am_i
 
 ID = "6f0b0000-0000-0000-0000-00000000000a"
 
@@ -135,7 +135,7 @@ async def test_an_update_must_meet_an_existing_record_and_an_upsert_need_not(con
 
     def answer(request):
         sent.append((request.method, target(request), request.headers.get("if-match")))
-        return httpx.Response(204)
+        return done()
 
     client = contoso(answer)
     await client.update("leads", ID, {"lastname": "Lee"})
@@ -156,7 +156,7 @@ async def test_columns_are_created_and_deleted(contoso):
 
     def answer(request):
         sent.append((request.method, target(request)))
-        return httpx.Response(204)
+        return done()
 
     client = contoso(answer)
     await client.create_attribute("lead", {"SchemaName": "new_x"})

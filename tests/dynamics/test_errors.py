@@ -10,7 +10,7 @@ import pytest
 from crmsync import errors
 from crmsync.dynamics.codes import KNOWN
 from crmsync.dynamics.errors import error_from, retry_after
-from tests.dynamics.conftest import ORGANIZATION, refused
+from tests.dynamics.conftest import ORGANIZATION, challenged, refused
 
 # Every code that "Web service error codes" and the pages around it made us expect.
 DOCUMENTED = """
@@ -49,8 +49,10 @@ def test_whatever_an_operator_must_do_is_said():
 @pytest.mark.parametrize(
     ("status", "code", "message", "expected"),
     [
-        (401, "", "", errors.CredentialsRefused),
-        (403, "", "No.", errors.PermissionMissing),
+        (401, "", "No.", errors.TransportFailed),
+        (403, "", "No.", errors.TransportFailed),
+        (401, "0x1234", "No.", errors.CredentialsRefused),
+        (403, "0x1234", "No.", errors.PermissionMissing),
         (404, "0x80060888", "Could not find an entity with name 'new_x'.", errors.EntityMissing),
         (404, "", "No HTTP resource was found that matches the request URI.", errors.RequestRefused),
         (412, "", "The version of the existing record doesn't match.", errors.VersionConflict),
@@ -127,14 +129,33 @@ def test_an_error_tells_where_it_happened():
         httpx.Response(404),
         httpx.Response(302, headers={"location": "https://elsewhere.test/"}),
         httpx.Response(400, json=["not", "Dataverse"]),
+        httpx.Response(403, html="<h1>Forbidden</h1>"),
+        httpx.Response(403, json={"error": {"code": 403, "message": "Forbidden"}}),
+        httpx.Response(403, json={"error": {"code": "AuthorizationFailed", "message": "Forbidden"}}),
+        httpx.Response(401),
+        httpx.Response(405, html="<h1>Not Allowed</h1>"),
+        httpx.Response(407),
+        httpx.Response(412),
     ],
 )
-def test_an_answer_that_is_not_dataverses_means_a_wrong_url(answer):
-    wrong = error(answer)
+def test_an_answer_that_is_not_dataverses_proves_nothing(answer):
+    passing = error(answer)
 
-    assert isinstance(wrong, errors.OrganizationUrlWrong)
-    assert "contoso.crm.test" in wrong.message
-    assert "organization_url" in wrong.remedy
+    assert type(passing) is errors.TransportFailed
+    assert f"GET /api/data/v9.2/leads: the answer is not Dataverse's (HTTP {answer.status_code})" in passing.message
+    assert "proxy" in passing.remedy
+
+
+@pytest.mark.parametrize("answer", [httpx.Response(501), httpx.Response(511, html="<h1>Sign in</h1>")])
+def test_a_gateway_that_is_down_is_no_missing_feature(answer):
+    assert type(error(answer)) is errors.ServiceUnavailable
+
+
+def test_the_challenge_of_an_organization_is_its_own():
+    refusal = error(challenged())
+
+    assert isinstance(refusal, errors.CredentialsRefused)
+    assert "sign-in logs" in refusal.remedy
 
 
 def test_the_older_error_shape_is_understood():
@@ -153,6 +174,9 @@ def test_a_very_long_message_is_cut():
         ({"retry-after": "Wed, 01 May 2024 10:00:30 GMT", "date": "Wed, 01 May 2024 10:00:00 GMT"}, 30.0),
         ({"retry-after": "Wed, 01 May 2024 09:00:00 GMT", "date": "Wed, 01 May 2024 10:00:00 GMT"}, 0.0),
         ({"retry-after": "soon"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "1e999"}, None),
+        ({"retry-after": "Wed, 01 May 99999 10:00:00 GMT"}, None),
         ({}, None),
     ],
 )

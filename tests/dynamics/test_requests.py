@@ -189,7 +189,7 @@ async def test_an_untrusted_certificate_points_to_ca_file(contoso):
 
 
 async def test_another_website_at_the_url_is_told(contoso):
-    with pytest.raises(OrganizationUrlWrong, match="text/html instead of JSON"):
+    with pytest.raises(OrganizationUrlWrong, match="not as a Dataverse organization"):
         await contoso(lambda request: httpx.Response(200, html="<h1>Welcome</h1>")).who_am_i()
 
 
@@ -219,7 +219,11 @@ async def test_cookies_are_not_kept(contoso):
     def answer(request):
         assert "cookie" not in request.headers
         body = who_am_i(request).content
-        return httpx.Response(200, content=body, headers={"set-cookie": "ARRAffinity=1; Path=/; Secure"})
+        return httpx.Response(
+            200,
+            content=body,
+            headers={"set-cookie": "ARRAffinity=1; Path=/; Secure", "content-type": "application/json"},
+        )
 
     client = contoso(answer)
     await client.who_am_i()

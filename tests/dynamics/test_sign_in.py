@@ -24,7 +24,7 @@ from crmsync.errors import (
     Throttled,
     TransportFailed,
 )
-from tests.dynamics.conftest import SECRET, who_am_i
+from tests.dynamics.conftest import SECRET, challenged, discovery, who_am_i
 
 
 async def test_the_token_is_asked_for_once_and_sent_with_every_request(contoso, entra):
@@ -45,7 +45,7 @@ async def test_the_token_is_asked_for_once_and_sent_with_every_request(contoso, 
 
 async def test_a_refused_token_is_dropped_and_the_request_sent_once_again(contoso, entra):
     def answer(request):
-        return httpx.Response(401) if request.headers["authorization"] == "Bearer token-1" else who_am_i(request)
+        return challenged() if request.headers["authorization"] == "Bearer token-1" else who_am_i(request)
 
     assert (await contoso(answer).who_am_i()).user_id == "u-1"
     assert entra.issued == 2
@@ -53,7 +53,7 @@ async def test_a_refused_token_is_dropped_and_the_request_sent_once_again(contos
 
 async def test_a_second_401_is_final(contoso, entra):
     with pytest.raises(CredentialsRefused) as refused:
-        await contoso(lambda request: httpx.Response(401)).who_am_i()
+        await contoso(lambda request: challenged()).who_am_i()
 
     assert entra.issued == 2
     assert refused.value.status == 401
@@ -120,11 +120,35 @@ async def test_an_unknown_entra_tenant_is_found_behind_msals_value_error(contoso
     assert "entra_tenant_id" in unknown.value.remedy
 
 
-async def test_an_unknown_entra_tenant_without_a_number_is_still_told(contoso, entra):
-    entra.discovery = lambda request: httpx.Response(404)
+PASSING = {
+    "a page of a proxy": httpx.Response(403, html="<h1>Forbidden</h1>"),
+    "nothing": httpx.Response(404),
+    "a captive portal": httpx.Response(200, html="<h1>Sign in to the network</h1>"),
+    "half of it": httpx.Response(200, text='{"token_end', headers={"content-type": "application/json"}),
+    "a list": httpx.Response(200, json=[]),
+    "null": httpx.Response(200, json=None),
+    "other members": httpx.Response(200, json={"token_endpoint": 7, "access_token": None, "expires_in": "3599"}),
+    "no time": httpx.Response(200, json={"token_type": "Bearer", "access_token": "x"}),
+    "time that is over": httpx.Response(200, json={"token_type": "Bearer", "access_token": "x", "expires_in": -1}),
+    "somebody else's refusal": httpx.Response(401, json={"error": "Unauthorized", "status": 401}),
+    "a refusal of another shape": httpx.Response(400, json={"error": {"code": "invalid_client"}}),
+}
 
-    with pytest.raises(EntraTenantUnknown):
-        await contoso(who_am_i).sign_in()
+
+@pytest.mark.parametrize("where", ["discovery", "token"])
+@pytest.mark.parametrize("name", PASSING)
+async def test_an_answer_that_is_not_entras_passes(contoso, entra, name, where, waits):
+    client = contoso(who_am_i)
+    if where == "discovery":
+        entra.discovery = lambda request: PASSING[name]
+    else:
+        entra.refusal = PASSING[name]
+    with pytest.raises(TransportFailed, match="the answer is not Entra ID's"):
+        await client.sign_in()
+    assert len(waits) == 5
+
+    entra.discovery, entra.refusal = discovery, None
+    await client.sign_in()
 
 
 async def test_entra_that_throttles_discovery_does_not_mean_an_unknown_tenant(contoso, entra):

@@ -109,7 +109,8 @@ class World:
                 "applicationid": "app-1",
             }
         elif path.endswith("/Attributes"):
-            body = {"value": []}
+            column = {"LogicalName": "createdon", "MetadataId": "m-1", "AttributeTypeName": {"Value": "OtherType"}}
+            body = {"value": [column] if "IsSecured%20eq" not in str(request.url) else []}
         elif found := re.match(r"EntityDefinitions\(LogicalName='(\w+)'\)$", path):
             name = found.group(1)
             body = {
@@ -121,19 +122,22 @@ class World:
             }
         else:
             assert request.headers["prefer"] == "odata.track-changes,odata.maxpagesize=1"
-            body = {"value": [{"id": 1}], "@odata.nextLink": "https://contoso.test/never-asked-for"}
+            key = f"{path.split('?')[0].removesuffix('s')}id"
+            body = {"value": [{key: "1"}], "@odata.nextLink": "https://contoso.test/never-asked-for"}
         return httpx.Response(200, json=body)
 
     def marketo(self, request, path):
         if "oauth" in path:
             return httpx.Response(200, json={"access_token": "m", "expires_in": 3599, "scope": "api@contoso.test"})
         if "describe" in path or "schema" in path:
-            described = {"name": "x", "fields": [], "searchableFields": []}
+            email = {"name": "email", "dataType": "email"}
+            described = {"name": "x", "fields": [email], "searchableFields": [], "apiName": "x"}
             return httpx.Response(200, json={"success": True, "requestId": "r", "result": [described]})
         skipped = {"status": "skipped", "reasons": [{"code": "1013", "message": "Object not found"}]}
         usage = {"date": "2024-05-01", "total": 900, "users": [{"userId": "api@contoso.test", "count": 400}]}
         result = [usage] if "stats" in path or "usage" in path else [skipped]
-        return httpx.Response(200, json={"success": True, "requestId": "r", "result": result})
+        body = {"success": True, "requestId": "r", "result": result}
+        return httpx.Response(200, json=body | ({"nextPageToken": "t"} if "pagingtoken" in path else {}))
 
 
 @pytest.fixture

@@ -84,6 +84,75 @@ async def test_an_upsert_whose_answer_is_lost_is_not_repeated(client: Any, marke
     assert len(marketo.calls(LEADS)) == 1
 
 
+ODD = [
+    httpx.Response(204),
+    httpx.Response(200),
+    httpx.Response(200, html="<html>Sign in to the network</html>"),
+    httpx.Response(200, json=[]),
+    httpx.Response(200, json={"result": []}),
+    httpx.Response(200, json={"success": "true", "result": []}),
+    httpx.Response(200, json={"success": True}),
+    httpx.Response(200, json={"success": True, "result": None}),
+    httpx.Response(200, json={"success": True, "result": {"id": 1, "status": "created"}}),
+    httpx.Response(200, json={"success": True, "result": ["created"]}),
+    httpx.Response(200, json={"success": True, "result": [{"id": "1", "status": "created"}]}),
+    httpx.Response(200, json={"success": True, "result": [{"status": "skipped"}]}),
+    httpx.Response(200, json={"success": False}),
+    httpx.Response(200, json={"success": False, "errors": []}),
+    httpx.Response(200, json={"success": False, "errors": [{"code": 603, "message": "no"}]}),
+    httpx.Response(200, json={"success": False, "errors": ["603"]}),
+    httpx.Response(202, json={"success": True, "result": [{"id": 1, "status": "created"}]}),
+    httpx.Response(200, text='{"success": true, "result": []}'),
+    httpx.Response(200, content=b"\xff\xfe{\x00", headers={"content-type": "application/json"}),
+    httpx.Response(302, headers={"location": "https://elsewhere.example/"}),
+    *(httpx.Response(status, html="<html></html>") for status in (400, 401, 403, 404, 405, 407, 409, 422, 451)),
+    httpx.Response(511, html="<html>Sign in to the network</html>"),
+]
+
+
+OTHER_STATUS = httpx.Response(200, json={"success": True, "result": [{"id": 1, "status": "done"}]})
+
+
+@pytest.mark.parametrize("odd", [*ODD, OTHER_STATUS], ids=range(len(ODD) + 1))
+async def test_a_write_of_which_marketo_says_nothing_may_have_been_executed(
+    client: Any, marketo: Any, odd: Any
+) -> None:
+    marketo.on("POST", LEADS, odd)
+
+    with pytest.raises(TransportFailed):
+        await write(client)
+
+    assert len(marketo.calls(LEADS)) == 1
+
+
+@pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
+async def test_a_reading_of_which_marketo_says_nothing_is_repeated(
+    client: Any, marketo: Any, reply: Any, odd: Any
+) -> None:
+    marketo.on("GET", LEADS, odd, reply.ok({"id": 1}))
+
+    assert await read(client) == [{"id": 1}]
+
+
+@pytest.mark.parametrize("usage", [*ODD, httpx.Response(200, json={"success": True, "result": [{"users": 7}]})])
+async def test_a_statistic_that_nobody_understands_ends_nothing(
+    client: Any, marketo: Any, reply: Any, usage: Any
+) -> None:
+    marketo.on("GET", "/rest/v1/stats/usage.json", usage)
+    marketo.on("GET", LEADS, reply.ok({"id": 1}))
+
+    assert await read(client) == [{"id": 1}]
+
+
+async def test_a_retry_after_without_an_end_does_not_stop_a_run(
+    client: Any, marketo: Any, time: Any, reply: Any
+) -> None:
+    marketo.on("GET", LEADS, httpx.Response(429, headers={"Retry-After": "9" * 9}), reply.ok({"id": 1}))
+
+    assert await read(client) == [{"id": 1}]
+    assert sum(time.slept) <= 900
+
+
 @pytest.mark.parametrize("failure", [*NOT_SENT, httpx.Response(503), httpx.Response(429, headers={"Retry-After": "7"})])
 async def test_a_write_that_was_not_executed_is_repeated(client: Any, marketo: Any, reply: Any, failure: Any) -> None:
     marketo.on("POST", LEADS, failure, reply.created)

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from crmsync.errors import BatchTooLarge, QueueFull, RecordMissing, TransportFailed
-from crmsync.marketo.bulk import ImportRow, ImportStatus, read_rows
+from crmsync.marketo.bulk import ImportRow, ImportStatus
 
 IMPORT = "/bulk/v1/leads.json"
 JOB = "/bulk/v1/leads/batch/3404.json"
@@ -91,9 +91,37 @@ async def test_failures_are_read_by_header_name_and_the_reason_stands_last(clien
     assert warnings == [ImportRow({"dynamicsId": "7c1e"}, "Field ignored")]
 
 
-@pytest.mark.parametrize("content", [b"", b"dynamicsId,Import Failure Reason\r\n"])
-def test_an_empty_file_has_no_rows(content: bytes) -> None:
-    assert read_rows(content) == []
+async def test_a_file_of_a_header_has_no_rows(client: Any, marketo: Any) -> None:
+    marketo.on("GET", FAILURES, httpx.Response(200, text="dynamicsId,Import Failure Reason\r\n"))
+
+    assert await client.imports().failures(3404) == []
+
+
+WHOLE = "dynamicsId,firstName,Import Failure Reason\n7c1e,Ann,bad\n"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        httpx.Response(200),
+        httpx.Response(200, html="<html><body>Sign in</body></html>"),
+        httpx.Response(200, text=WHOLE[:-1]),
+        httpx.Response(200, text=WHOLE[:-5]),
+        httpx.Response(200, text=WHOLE[:-9]),
+        httpx.Response(200, text=WHOLE[:20]),
+        httpx.Response(200, text=WHOLE.replace("Ann", '"Ann')),
+        httpx.Response(200, content=WHOLE.replace("Ann", "\xe4").encode("latin-1")),
+        httpx.Response(204),
+        httpx.Response(403, html="<html>Forbidden</html>"),
+        httpx.Response(404, html="<html>Not found</html>"),
+        httpx.Response(200, json={"success": True, "result": []}),
+    ],
+)
+async def test_a_file_that_is_not_whole_is_asked_for_again(client: Any, marketo: Any, odd: httpx.Response) -> None:
+    marketo.on("GET", FAILURES, odd, httpx.Response(200, text=WHOLE))
+
+    assert await client.imports().failures(3404) == [ImportRow({"dynamicsId": "7c1e", "firstName": "Ann"}, "bad")]
+    assert len(marketo.calls(FAILURES)) == 2
 
 
 async def test_a_file_that_is_not_there_is_told_clearly(client: Any, marketo: Any) -> None:

@@ -21,6 +21,7 @@ SALES_PERSONS = "/rest/v1/salespersons.json"
 OPPORTUNITIES = "/rest/v1/opportunities.json"
 EMAIL = {"name": "email", "displayName": "Email Address", "dataType": "email", "length": 255, "updateable": True}
 OWNED = {"name": "sfdcId", "displayName": "SFDC Id", "dataType": "text", "updateable": False, "crmManaged": True}
+KEY = {"name": "key", "dataType": "string"}
 COMPANY = {
     "name": "company",
     "idField": "id",
@@ -34,11 +35,11 @@ SHOE = NewPersonField(name="new_shoe", display_name="Shoe", data_type="integer")
 
 def describes(marketo: Any, reply: Any, opportunity: Any = None) -> None:
     person = {"name": "API Lead", "searchableFields": [["email"], ["id"]], "fields": [EMAIL, OWNED]}
-    role = {"name": "opportunityRole", "dedupeFields": ["externalOpportunityId", "leadId", "role"], "fields": []}
+    role = {"name": "opportunityRole", "dedupeFields": ["externalOpportunityId", "leadId", "role"], "fields": [KEY]}
     marketo.on("GET", "/rest/v1/leads/describe2.json", reply.ok(person))
     marketo.on("GET", "/rest/v1/companies/describe.json", reply.ok(COMPANY))
-    marketo.on("GET", "/rest/v1/salespersons/describe.json", reply.ok({"name": "salesPerson", "fields": []}))
-    opportunity = opportunity or reply.ok({"name": "opportunity", "fields": []})
+    marketo.on("GET", "/rest/v1/salespersons/describe.json", reply.ok({"name": "salesPerson", "fields": [KEY]}))
+    opportunity = opportunity or reply.ok({"name": "opportunity", "fields": [KEY]})
     marketo.on("GET", "/rest/v1/opportunities/describe.json", opportunity)
     marketo.on("GET", "/rest/v1/opportunities/roles/describe.json", reply.ok(role))
 
@@ -58,7 +59,7 @@ async def test_the_schema_is_five_objects_and_a_count(client: Any, marketo: Any,
     assert schema.person.fields["sfdcId"].crm_managed
     assert not schema.person.fields["sfdcId"].updateable
     assert schema.company.dedupe_fields == ("externalCompanyId",)
-    assert schema.sales_person.fields == {}
+    assert schema.sales_person.fields.keys() == {"key"}
     assert schema.opportunity is not None
     assert schema.opportunity_role is not None
     assert schema.opportunity_role.dedupe_fields == ("externalOpportunityId", "leadId", "role")

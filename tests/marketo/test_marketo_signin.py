@@ -165,7 +165,47 @@ async def test_a_host_that_cannot_be_right_is_the_tenant_files_fault(
 
     assert said in raised.value.message
     assert remedy in raised.value.remedy
-    assert time.slept == []
+    assert len(time.slept) == 2
+
+
+@pytest.mark.parametrize(
+    "passing",
+    [
+        failed_connection(socket.gaierror(socket.EAI_NONAME, "Name or service not known")),
+        failed_connection(ssl.SSLCertVerificationError("self-signed")),
+        httpx.Response(401),
+        httpx.Response(401, json={"error": "Unauthorized", "status": 401}),
+        httpx.Response(403, html="<html>Forbidden</html>"),
+        httpx.Response(404),
+        httpx.Response(511, html="<html>Sign in to the network</html>"),
+        httpx.Response(200, html="<html>Sign in to the network</html>"),
+        httpx.Response(200),
+        httpx.Response(204),
+        httpx.Response(200, json=["access_token"]),
+        httpx.Response(200, json={"access_token": None, "expires_in": 3599}),
+        httpx.Response(200, json={"access_token": "t"}),
+        httpx.Response(200, json={"access_token": "t", "expires_in": "3599"}),
+        httpx.Response(200, json={"access_token": "t", "expires_in": -1}),
+        httpx.Response(200, text='{"access_to', headers={"content-type": "application/json"}),
+    ],
+)
+async def test_once_marketo_has_answered_what_another_says_in_its_place_passes(
+    client: Any, marketo: Any, passing: Any
+) -> None:
+    token = {"access_token": "t", "expires_in": 3599, "scope": "api@contoso.example"}
+    marketo.on("GET", IDENTITY, token, passing, token)
+    await client.identity()
+
+    assert await client.identity() == "api@contoso.example"
+    assert len(marketo.calls(IDENTITY)) == 3
+
+
+async def test_a_bound_tenant_does_not_doubt_its_address(client: Any, marketo: Any) -> None:
+    client.address_is_proven()
+    marketo.on("GET", IDENTITY, httpx.Response(200, html="<html>Sign in to the network</html>"))
+
+    with pytest.raises(TransportFailed, match="not that of Marketo's identity service"):
+        await client.identity()
 
 
 async def test_a_host_that_refuses_is_tried_again_and_then_named(client: Any, marketo: Any, time: Any) -> None:
