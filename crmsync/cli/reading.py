@@ -22,6 +22,17 @@ if TYPE_CHECKING:
     from crmsync.state.store import Store
 
 Row = dict[str, Any]
+_WAITS_FOR = {
+    "change": "changed in Marketo",
+    "creation": "to be created in Dynamics",
+    "again": "to be read once more",
+    "delete": "deleted in Dynamics",
+    "roles": "for their roles",
+    "heir": "for the record that continues them",
+    "owner": "for their owner",
+    "company": "for their company",
+    "parent": "for the person or company they belong to",
+}
 MARKS = {"green": "[green]✓[/]", "red": "[bold red]✗[/]", "not run": "[dim]–[/]"}
 
 
@@ -192,6 +203,9 @@ def _show_status(console: Console, one: dict[str, Any]) -> None:
             console.print(f"  {title}: {run['outcome']}, began {run['started_at']}", markup=False)
     for entity, why in one["left_out"].items():
         console.print(f"  not synced: {entity}: {why}", style="yellow", markup=False)
+    for queue in one["waiting"]:
+        text = f"  waiting: {queue['records']:,} {queue['entity']}, {_WAITS_FOR[queue['for']]}"
+        console.print(text + (f", since {queue['since']}" if queue["since"] else ""), markup=False)
     for kind in ("parked_fields", "reviewed_fields"):
         for field in one[kind]:
             text = f"  {kind.partition('_')[0]}: {field['entity']}.{field['attribute']}: {field['reason']}"

@@ -119,10 +119,14 @@ class DataPath:
         return path
 
     @property
+    def carried(self) -> list[str]:
+        """The entities that are to be carried, in order."""
+        return carried(self._session.tenant, self._schema, self._selection)
+
+    @property
     def entities(self) -> list[str]:
-        """The entities that are carried, in order."""
-        names = carried(self._session.tenant, self._schema, self._selection)
-        return [name for name in names if name not in self.left_out]
+        """Those of them that this run has not left out."""
+        return [name for name in self.carried if name not in self.left_out]
 
     async def needs_first_read(self, name: str) -> bool:
         """Whether this entity was never read to the end with the fields that are selected now."""

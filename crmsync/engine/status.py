@@ -10,6 +10,7 @@ from crmsync.engine.destination import ROLE
 from crmsync.state.counting import BACK_COUNTERS
 from crmsync.state.runs import Run
 from crmsync.state.store import Store
+from crmsync.state.waits import Queue
 from crmsync.tenants import ENTITIES
 
 
@@ -19,6 +20,9 @@ async def status(store: Store, tenant: str) -> dict[str, Any]:
     Per entity the counters since the tenant was connected, except ``failed``: the sync errors open now. ``backlog`` is
     what is known to be out of step: the rest of a first read, requests in flight, and errors that will be tried again.
     ``to_dynamics`` are the counters of the other direction; ``waiting``: records whose changes in Marketo wait.
+    ``waiting`` at the top is all that waits, by what for: ``change`` and ``creation`` in Dynamics; to be read
+    ``again``, to ``delete``, ``roles`` and ``heir`` in Marketo; ``owner``, ``company`` and ``parent`` that Marketo does
+    not have, which may be by choice (their ``since`` is not known).
     """
     row = await store.tenants.get(tenant)
     counters = await store.records.counters(tenant)
@@ -63,6 +67,7 @@ async def status(store: Store, tenant: str) -> dict[str, Any]:
             }
             for name in ("lead", "contact")
         },
+        "waiting": [_queue(queue) for queue in await store.waits.queues(tenant)],
         "parked_fields": [_field(one) for one in parked if one.reviewed_at is None],
         "reviewed_fields": [_field(one) for one in parked if one.reviewed_at is not None],
         "last_cycle": _run(last_cycle),
@@ -88,6 +93,10 @@ def _left_out(run: Run | None) -> dict[str, str]:
 
 def _field(parked: Any) -> dict[str, Any]:
     return dict(parked.model_dump(mode="json"))
+
+
+def _queue(queue: Queue) -> dict[str, Any]:
+    return {"for": queue.kind, "entity": queue.entity, "records": queue.records, "since": _text(queue.since)}
 
 
 def _run(run: Run | None) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from typing import Literal
 
 from crmsync.engine.datapath import DataPath
 from crmsync.engine.look import Look, look
+from crmsync.engine.overdue import forget_what_is_done, tell_overdue
 from crmsync.engine.report import Counts, ParkedField, ProgressListener, SyncReport
 from crmsync.engine.session import Session
 from crmsync.engine.setup import ensure_bound
@@ -157,6 +158,10 @@ async def reported(session: Session, kind: Kind, path: DataPath, work: Callable[
     began = session.clock()
     try:
         await work()
+        if kind == "cycle":
+            path.notes += await tell_overdue(session, began, path.carried, path.left_out)
+        else:
+            await forget_what_is_done(session)
     except BaseException as failure:
         path.notes.append(failure.message if isinstance(failure, CrmsyncError) else type(failure).__name__)
         report = await _report(session, kind, path, began)

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crmsync.state.engine import SubStore
-from crmsync.state.sql import among, upsert
+from crmsync.state.sql import among, now, upsert
 from crmsync.state.tables import participants, pending, records
 
 Kind = Literal["again", "delete", "roles", "heir"]
@@ -26,7 +26,7 @@ ROLE = "opportunityrole"
 
 
 class PendingStore(SubStore):
-    """Marks of one database. Setting a mark twice is the same as once."""
+    """Marks of one database. Setting a mark twice is the same as once: it waits since the first time."""
 
     async def add(self, tenant: str, entity: str, kind: Kind, ids: Iterable[str]) -> None:
         async with self._engine.begin() as connection:
@@ -66,8 +66,11 @@ class PendingStore(SubStore):
 
 async def mark(connection: AsyncConnection, tenant: str, entity: str, kind: Kind, ids: Iterable[str]) -> None:
     """Set marks, as part of a transaction."""
-    rows = [{"tenant": tenant, "entity": entity, "kind": kind, "record_id": one} for one in sorted(set(ids))]
-    await upsert(connection, pending, rows)
+    moment = now()
+    rows = [
+        {"tenant": tenant, "entity": entity, "kind": kind, "record_id": one, "since": moment} for one in sorted(set(ids))
+    ]
+    await upsert(connection, pending, rows, keep=["since"])
 
 
 async def mark_arrivals(connection: AsyncConnection, tenant: str, entity: str, ids: Sequence[str]) -> None:

@@ -29,6 +29,7 @@ from crmsync.state.schemas import SchemaStore
 from crmsync.state.succession import SuccessionStore
 from crmsync.state.syncerrors import SyncErrorStore
 from crmsync.state.tenantstore import TenantStore
+from crmsync.state.waits import WaitStore
 
 
 class Store:
@@ -89,6 +90,10 @@ class Store:
     @cached_property
     def collisions(self) -> CollisionStore:
         return CollisionStore(self._patient)
+
+    @cached_property
+    def waits(self) -> WaitStore:
+        return WaitStore(self.engine)
 
     @cached_property
     def runs(self) -> RunStore:

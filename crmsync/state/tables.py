@@ -197,6 +197,7 @@ pending = sa.Table(
     sa.Column("entity", sa.String(100), primary_key=True),
     sa.Column("kind", sa.String(10), primary_key=True),
     sa.Column("record_id", sa.String(36), primary_key=True),
+    sa.Column("since", UtcTime),
     sqlite_with_rowid=False,
 )
 
