@@ -12,12 +12,15 @@ from rich.table import Table
 from crmsync.cli.options import DEFAULT_TENANTS, Json, TenantArgument, TenantsFolder, Verbose
 from crmsync.cli.running import heard, prepare
 from crmsync.cli.story import terminal
-from crmsync.engine.comparison import Comparison
+from crmsync.engine.comparison import Comparison, in_words
 from crmsync.engine.names import COMPARABLE, check_names, comparable_names
 from crmsync.tenants import load_tenant
 
 MOST_SHOWN = 50
-COLUMNS = ("read", "filtered", "equal", "missing", "differing", "vanished", "surplus", "twice", "refused", "repaired")
+COLUMNS = (
+    "read", "filtered", "equal", "missing", "differing", "vanished", "surplus", "twice", "waiting", "refused",
+    "repaired",
+)  # fmt: skip
 
 
 async def compare(
@@ -34,8 +37,13 @@ async def compare(
 ) -> int:
     """Read everything from both sides and tell what differs: by record and by field, never by value.
 
-    Opportunity roles (opportunityrole) and the tenant's custom entities, by their logical names, are compared too.
-    Nothing is written without --repair. Exit status 0 only when both sides are equal, or everything was repaired.
+    A record is equal when both sides hold the same values; it differs; it is waiting (a change in Marketo that Dynamics
+    has not got yet, an owner or a company that is not in Marketo yet), with since when; or it was refused, see
+    crmsync errors. An opt-out that only one side has differs. Opportunity roles (opportunityrole) and the tenant's
+    custom entities, by their logical names, are compared too.
+
+    Nothing is written without --repair, which brings opt-outs to the other side and never takes one back. Exit status 0
+    only when every record is equal or was repaired, every entity could be compared, and no field is parked.
 
         crmsync compare contoso
 
@@ -72,8 +80,12 @@ def _show_differences(console: Console, found: Comparison) -> None:
     console.print(counts)
     for name, why in found.left_out.items():
         console.print(f"  not compared: {name}: {why}", style="yellow", markup=False)
+    for field in found.parked:
+        text = f"  not compared: {field.entity}.{field.attribute} is parked: {field.reason}"
+        console.print(text, style="yellow", markup=False)
     for difference in found.differences[:MOST_SHOWN]:
-        fields = f": {', '.join(difference.fields)}" if difference.fields else ""
-        console.print(f"  {difference.entity} {difference.record_id}: {difference.kind}{fields}", markup=False)
+        console.print(f"  {difference.entity} {difference.record_id}: {in_words(difference)}", markup=False)
     if (rest := len(found.differences) - MOST_SHOWN) > 0:
         console.print(f"  … and {rest:,} more; --json lists up to 1,000", style="dim")
+    for note in found.notes:
+        console.print(f"  {note}", markup=False)

@@ -1,8 +1,9 @@
 """Compares both sides of a tenant record by record, and writes what differs when it is asked to.
 
 Everything is read from Dynamics, and from Marketo whatever carries the same key, 300 keys a call. Expected is what the
-planner would write now, so that links, filter and conversion are those of every cycle; a repair goes through the same
-lane as a cycle. Names of fields and ids of records are told, never values.
+planner would write now, so that links, filter and conversion are those of every cycle, and beside that what it would
+hold back; what is not equal is then judged (``crmsync.engine.standing``): it differs, waits or was refused. A repair
+goes through the same lane as a cycle. Names of fields and ids of records are told, never values.
 
 Adobe's white paper on CRM synchronization, "Retention": after a gap that is longer than what either side remembers,
 compare instead of replaying. "Query Leads" (Marketo): filterType dynamicsId, at most 300 values.
@@ -11,14 +12,18 @@ compare instead of replaying. "Query Leads" (Marketo): filterType dynamicsId, at
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
 from crmsync.dynamics.pacing import together
 from crmsync.dynamics.schema import DynamicsSchema, Entity
+from crmsync.engine.back.fields import OPT_OUTS, PersonFields
+from crmsync.engine.back.optouts import OptedOut, let_opt_outs_win
+from crmsync.engine.back.streams import PERSON_ENTITIES
 from crmsync.engine.chosen import carried, chosen_fields, left_out
+from crmsync.engine.compare_notes import say
 from crmsync.engine.compare_roles import Mender, RoleComparison
 from crmsync.engine.comparison import Compared, Comparison, Difference, Kind
 from crmsync.engine.connections import ConnectionLane
@@ -28,26 +33,27 @@ from crmsync.engine.destination import DELETED_FLAG, ROLE, TARGETS
 from crmsync.engine.lane import Lane
 from crmsync.engine.links import Links, nobody
 from crmsync.engine.names import COMPARABLE, check_names, comparable_names
+from crmsync.engine.overdue import forget_what_is_done
 from crmsync.engine.plan import Change, Plan
 from crmsync.engine.report import Progress, ProgressListener
 from crmsync.engine.seen import SeenIds
 from crmsync.engine.session import Session
 from crmsync.engine.setup import ensure_bound
+from crmsync.engine.standing import LINKS, Coming, judge, judged
 from crmsync.engine.sync import stopping
-from crmsync.errors import OperatorMustAct, StateMismatch
+from crmsync.errors import OperatorMustAct, RecordRefused, StateMismatch
 from crmsync.fields.model import KEY_FIELDS, Selection
 from crmsync.fields.values import equal
 from crmsync.marketo.schema import Target
 from crmsync.state.lifecycle import TenantState
+from crmsync.state.waits import PERSON, Wait
+from crmsync.state.waits import Kind as WaitKind
 
 log = logging.getLogger("crmsync.engine")
 
 PAGE_SIZE = 2000
 KEYS_A_CALL = 300
-OPT_OUTS = frozenset({"unsubscribed", "doNotCall"})
-"""Marketo may know of an opt-out that Dynamics does not: it wins, so it is no difference."""
-
-_REPAIRABLE = frozenset({"missing in Marketo", "differing", "vanished in Dynamics"})
+_REPAIRABLE = frozenset({"missing in Marketo", "differing", "vanished in Dynamics", "waiting", "refused"})
 
 
 async def compare(
@@ -74,9 +80,11 @@ async def compare(
         if path is not None:
             # What was changed in Marketo since the last cycle is a change to bring to Dynamics, not a difference.
             await path.collect()
+            await path.write_back()
         result = Comparison(tenant=session.name, started_at=session.clock())
         schema, selection = await chosen_fields(session)
-        for name in _comparable(session, schema, selection, entities):
+        names = _comparable(session, schema, selection, entities)
+        for name in names:
             try:
                 await _compare(session, name, schema, selection, result, path, progress)
             except LEAVE_OUT_CUSTOM as error:
@@ -87,6 +95,8 @@ async def compare(
         if path is not None:
             await path.finish()
             await path.write_back()
+            await forget_what_is_done(session)
+        await say(session, schema, selection, names, result)
         result.ended_at = session.clock()
     log.info("%s: compared, %s", session.name, "in step" if result.in_step else "out of step")
     return result
@@ -121,7 +131,7 @@ async def _compare(
         mender = await Mender.open(session, path) if path else None
         await RoleComparison(session, schema, selection, result, mender, progress).compare()
     else:
-        await _Entity(session, schema.entities[name], selection, result, path, progress).compare()
+        await _Entity(session, schema, schema.entities[name], selection, result, path, progress).compare()
 
 
 async def _repair_may_run(session: Session) -> None:
@@ -140,6 +150,7 @@ class _Entity:
     def __init__(
         self,
         session: Session,
+        schema: DynamicsSchema,
         entity: Entity,
         selection: Selection,
         result: Comparison,
@@ -154,17 +165,20 @@ class _Entity:
         self._key = KEY_FIELDS[self._target]
         self._select = selection.select(entity)
         self._mappings = {mapping.field: mapping for mapping in selection.mappings[self._name]}
+        self._fields = PersonFields(entity, selection)
+        self._coming = Coming(session, schema, carried(session.tenant, schema, selection))
         self._planner = planner_for(session, entity, selection, Links(session, bring=nobody))
         self._result = result
         self._path = path
         self._lane: Lane | ConnectionLane | None = None
         self._progress = progress
         self._seen = SeenIds()
+        self._opted_out: dict[str, OptedOut] = {}
         self._read_number = 1
         self.counts = result.entities.setdefault(self._name, Compared())
 
     async def compare(self) -> None:
-        """Every record of Dynamics, then every record that only Marketo has."""
+        """Every record of Dynamics, then every record that only Marketo has, then everybody who is to be created."""
         await self._planner.prepare()
         if self._path is not None:
             self._lane = await self._path.open_lane(self._name)
@@ -174,24 +188,27 @@ class _Entity:
         async for rows in read(self._entity, self._select, page_size=PAGE_SIZE, lookup_types=self._custom is not None):
             await self._page(rows)
         await self._vanished()
+        await self._uncreated()
 
     async def _page(self, rows: list[dict[str, Any]]) -> None:
-        plan = await self._planner.plan(rows, self._read_number, mode="whole")
         self._seen.add(row[self._entity.primary_id].lower() for row in rows)
-        found = await self._differences(plan)
+        plan, found = await self._planned(rows)
         # Somebody may have changed a record, or a cycle may have written it, between the two readings.
         if found and self._lane is None:
-            found = await self._looked_at_again(found)
+            _, found = await self._planned(await self._read([one.record_id for one in found]))
+        hanging = {outcome.record_id for outcome in plan.outcomes} & {one.record_id for one in found}
+        filtered = plan.filtered - len(hanging - {error.record_id for error in plan.errors})
         self.counts.read += len(rows)
-        self.counts.filtered += plan.filtered
-        self.counts.equal += len(rows) - plan.filtered - len(found)
+        self.counts.filtered += filtered
+        self.counts.equal += len(rows) - filtered - len(found)
         await self._settle(found)
         if self._progress is not None:
             await self._progress(Progress(tenant=self._session.name, entity=self._name, done=self.counts.read))
 
-    async def _looked_at_again(self, found: Sequence[Difference]) -> list[Difference]:
-        rows = await self._read([one.record_id for one in found])
-        return await self._differences(await self._planner.plan(rows, self._read_number, mode="whole"))
+    async def _planned(self, rows: list[dict[str, Any]]) -> tuple[Plan, list[Difference]]:
+        """What a cycle would do with these rows, and what of them is not equal."""
+        plan = await self._planner.plan(rows, self._read_number, mode="whole")
+        return plan, await self._differences(plan, {row[self._entity.primary_id].lower(): row for row in rows})
 
     async def _read(self, ids: Sequence[str]) -> list[dict[str, Any]]:
         read = self._session.dynamics.read_by_ids
@@ -201,38 +218,92 @@ class _Entity:
         """Count and list the differences, and repair those that can be."""
         for one in found:
             self._result.note(one)
-        wanted = [one.record_id for one in found if one.kind in _REPAIRABLE]
+        wanted = [one.record_id for one in found if one.kind in _REPAIRABLE and not _waits_for_others(one)]
         if self._path is None or self._lane is None or not wanted:
             return
+        opted_out = dict(self._opted_out)
+        await let_opt_outs_win(self._session, self._fields, opted_out)
         await self._lane.again(wanted, self._read_number, mode="whole")
         rows = await self._read(wanted)
-        left = await self._differences(await self._planner.plan(rows, self._read_number, mode="whole"))
         there = {row[self._entity.primary_id].lower() for row in rows}
         vanished = [one for one in wanted if one not in there]
         if vanished:
             if self._name == "opportunity":
                 await self._path.carry_roles()  # Marketo deletes none that has roles
             await self._lane.remove(vanished, self._read_number)
+        if opted_out or any(one.kind == "waiting" for one in found):
+            await self._path.write_back()
+            rows = await self._read(sorted(there))
+        _, left = await self._planned(rows)
         gone = await self._unflagged(vanished)
         self.counts.repaired += len(wanted) - len(left) - len(gone)
 
-    async def _differences(self, plan: Plan) -> list[Difference]:
-        in_marketo = await self._in_marketo([change.record_id for change in plan.changes], list(self._mappings))
-        refused = [self._difference(error.record_id, "refused") for error in plan.errors]
-        compared = [self._compared(change, in_marketo.get(change.record_id, [])) for change in plan.changes]
-        return [*refused, *[one for one in compared if one is not None]]
+    async def _differences(self, plan: Plan, rows: Mapping[str, dict[str, Any]]) -> list[Difference]:
+        self._opted_out.clear()
+        ids = [change.record_id for change in plan.changes]
+        in_marketo = await self._in_marketo(ids, list(self._mappings))
+        waits = await self._session.store.waits.of(self._session.name, self._name, ids)
+        links = await self._links_to_come(plan)
+        seen = {error.record_id: self._difference(error.record_id, "refused", code=error.code) for error in plan.errors}
+        seen |= {one: self._difference(one, "missing in Marketo") for one, kinds in links.items() if "parent" in kinds}
+        for change in plan.changes:
+            held = frozenset[str]().union(*(wait.fields for wait in waits.get(change.record_id, ())))
+            there, waiting = in_marketo.get(change.record_id, []), links.get(change.record_id, ())
+            one = self._compared(change, rows[change.record_id], there, held, waiting)
+            if one is not None and change.record_id not in seen:
+                seen[change.record_id] = one
+        return await judged(self._session, self._name, list(seen.values()), links)
 
-    def _compared(self, change: Change, rows: list[dict[str, Any]]) -> Difference | None:
-        if not rows:
+    async def _links_to_come(self, plan: Plan) -> dict[str, set[WaitKind]]:
+        """The records whose owner, company or parent is not in Marketo yet, and which of these it is."""
+        found: dict[str, set[WaitKind]] = {}
+        changes, parents = plan.changes, ("lead", "contact", "account")
+        wanted: list[tuple[WaitKind, Sequence[str], dict[str, str]]] = [
+            ("owner", ["systemuser"], {one.record_id: one.waiting_owner for one in changes if one.waiting_owner}),
+            ("company", ["account"], {one.record_id: one.waiting_company for one in changes if one.waiting_company}),
+            ("parent", parents, {one.record_id: one.parent_id for one in plan.outcomes
+                                 if one.status == "waiting" and one.parent_id}),
+        ]  # fmt: skip
+        for kind, entities, whom in wanted:
+            coming = await self._coming.among(entities, whom.values())
+            for record_id, parent in whom.items():
+                if parent in coming:
+                    found.setdefault(record_id, set()).add(kind)
+        return found
+
+    def _compared(
+        self,
+        change: Change,
+        row: dict[str, Any],
+        there: list[dict[str, Any]],
+        held: frozenset[str],
+        waiting: Collection[WaitKind],
+    ) -> Difference | None:
+        """By every value: those that would be written, and those ``held`` back or withheld for consent's sake."""
+        if not there:
             return self._difference(change.record_id, "missing in Marketo")
-        if len(rows) > 1:
+        if len(there) > 1:
             return self._difference(change.record_id, "twice in Marketo")
-        fields = [name for name, value in change.payload.items() if not self._same(name, value, rows[0].get(name))]
+        [person] = there
+        fields = [name for name, value in change.payload.items() if not self._same(name, value, person.get(name))]
+        opt_outs = {name for name, mapping in self._mappings.items() if mapping.attribute in OPT_OUTS}
+        for name in sorted((held | opt_outs) & self._mappings.keys() - change.payload.keys()):
+            if not self._same(name, self._in_dynamics(name, row), person.get(name)):
+                fields.append(name)
+        fields += [name for name, kind in LINKS.items() if kind in waiting and name not in fields]
+        only_there = {name for name in opt_outs & set(fields) if person.get(name) is True}
+        if only_there and self._name in PERSON_ENTITIES:
+            self._opted_out[change.record_id] = OptedOut(int(person["id"]), frozenset(only_there), row)
         return self._difference(change.record_id, "differing", fields) if fields else None
 
+    def _in_dynamics(self, field: str, row: dict[str, Any]) -> Any:
+        """The value that a cycle would send; none where it cannot be sent at all."""
+        try:
+            return self._fields.sent(field, row)
+        except RecordRefused:
+            return None
+
     def _same(self, field: str, sent: Any, read: Any) -> bool:
-        if field in OPT_OUTS and read is True:
-            return True
         return equal(self._mappings[field], sent, read)
 
     async def _vanished(self) -> None:
@@ -246,7 +317,18 @@ class _Entity:
                 rows = await self._session.dynamics.read_by_ids(self._entity, [self._entity.primary_id], unmet)
                 there = {row[self._entity.primary_id].lower() for row in rows}
                 gone = await self._unflagged([one for one in unmet if one not in there])
-                await self._settle([self._difference(one, "vanished in Dynamics") for one in gone])
+                seen = [self._difference(one, "vanished in Dynamics") for one in gone]
+                await self._settle(await judged(self._session, self._name, seen, {}))
+
+    async def _uncreated(self) -> None:
+        """People in Marketo who are to become records of this entity."""
+        store, tenant = self._session.store, self._session.name
+        waiting = await store.waits.creations(tenant, self._name)
+        errors = await store.errors.of(tenant, self._name, [f"{PERSON}{one}" for one in waiting])
+        for person, since in waiting.items():
+            seen = self._difference(f"{PERSON}{person}", "surplus in Marketo")
+            held = Wait("creation", since)
+            self._result.note(judge(seen, [held], errors.get(seen.record_id, ())))
 
     async def _unflagged(self, ids: Sequence[str]) -> list[str]:
         """Those of these vanished records that Marketo holds as if they existed; a company carries no flag, nor does
@@ -257,8 +339,10 @@ class _Entity:
         found = await self._in_marketo(ids, [DELETED_FLAG])
         return [one for one in ids if any(row.get(DELETED_FLAG) is not True for row in found.get(one, []))]
 
-    def _difference(self, record_id: str, kind: Kind, fields: list[str] | None = None) -> Difference:
-        return Difference(entity=self._name, record_id=record_id, kind=kind, fields=fields or [])
+    def _difference(
+        self, record_id: str, kind: Kind, fields: Sequence[str] = (), code: str | None = None
+    ) -> Difference:
+        return Difference(entity=self._name, record_id=record_id, kind=kind, fields=list(fields), code=code)
 
     async def _in_marketo(self, ids: Sequence[str], fields: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
         marketo = self._session.marketo
@@ -270,10 +354,15 @@ class _Entity:
         }
         if self._custom is not None:
             read["custom_object"] = partial(marketo.custom_objects, self._custom.name)
-        wanted = list(dict.fromkeys([self._key, *fields]))
+        wanted = list(dict.fromkeys([self._key, *(["id"] if self._target == "person" else []), *fields]))
         chunks = [ids[start : start + KEYS_A_CALL] for start in range(0, len(ids), KEYS_A_CALL)]
         answers = await together(read[self._target](self._key, chunk, wanted) for chunk in chunks)
         found: dict[str, list[dict[str, Any]]] = {}
         for row in (row for answer in answers for row in answer):
             found.setdefault(str(row[self._key]).lower(), []).append(row)
         return found
+
+
+def _waits_for_others(one: Difference) -> bool:
+    """Whether nothing can be done about this record, but about its owner, its company or its parent."""
+    return one.kind == "waiting" and set(one.waits_for) <= {"owner", "company", "parent"}

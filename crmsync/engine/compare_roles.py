@@ -19,11 +19,12 @@ from crmsync.engine.datapath import DataPath
 from crmsync.engine.destination import ROLE, ROLE_KEY, role_key
 from crmsync.engine.lane import Lane
 from crmsync.engine.links import Links, nobody
-from crmsync.engine.participants import of_connection, of_opportunity
+from crmsync.engine.participants import PEOPLE, of_connection, of_opportunity
 from crmsync.engine.plan import Change
 from crmsync.engine.report import Progress, ProgressListener
 from crmsync.engine.roles import NAMES, OPPORTUNITIES, RolePlanner, Roles
 from crmsync.engine.session import Session
+from crmsync.engine.standing import Coming, judge
 from crmsync.fields.model import Selection
 from crmsync.fields.values import instant
 from crmsync.state.participants import Participant
@@ -35,12 +36,13 @@ Row = Mapping[str, Any]
 @dataclass(frozen=True)
 class _Look:
     """The roles of some opportunities, by the roles' keys: those that should be, what differs from them, and of which
-    opportunity that is; and the connections that bring somebody."""
+    opportunity that is; the connections that bring somebody; and what is ``missing`` because of who is."""
 
     wanted: dict[str, Change]
     found: dict[str, Difference]
     opportunities: dict[str, str]
     connections: list[str]
+    missing: dict[str, Difference]
 
 
 class RoleComparison:
@@ -61,6 +63,7 @@ class RoleComparison:
         names = carried(session.tenant, schema, selection)
         self._connection = schema.entities["connection"] if "connection" in names else None
         self._select_connections = selection.select(self._connection) if self._connection else ()
+        self._coming = Coming(session, schema, names)
         self._planner = RolePlanner(session, Links(session, bring=nobody))
         self._result = result
         self._mender = mender
@@ -76,14 +79,17 @@ class RoleComparison:
 
     async def _page(self, ids: Sequence[str]) -> None:
         look = await self._look(ids)
-        found = look.found
+        found, missing = look.found, look.missing
         # Somebody may have changed who takes part, or a cycle may have written it, between the readings.
-        if found and self._mender is None:
-            again = await self._look(sorted(set(look.opportunities.values())))
+        if (found or missing) and self._mender is None:
+            again = await self._look(
+                sorted({*look.opportunities.values(), *(key.partition("/")[0] for key in missing)})
+            )
             found = {key: again.found[key] for key in found if key in again.found}
-        for one in found.values():
+            missing = {key: again.missing[key] for key in missing if key in again.missing}
+        for one in [*found.values(), *missing.values()]:
             self._result.note(one)
-        self.counts.read += len(look.wanted)
+        self.counts.read += len(look.wanted) + len(missing)
         self.counts.equal += len(look.wanted.keys() - found.keys())
         if found and self._mender is not None:
             surplus = {key: look.opportunities[key] for key in found.keys() - look.wanted.keys()}
@@ -103,12 +109,42 @@ class RoleComparison:
         connected = await self._by_connections(opportunities)
         wanted = await self._planner.wanted([*stated, *connected])
         there = await self._in_marketo(sorted(opportunities))
-        look = _Look(wanted, {}, {}, [one.source_id for one in connected])
+        look = _Look(wanted, {}, {}, [one.source_id for one in connected], {})
         for key in wanted.keys() | there.keys():
             if (one := _difference(wanted.get(key), there.get(key))) is not None:
                 look.found[key] = one
                 look.opportunities[key] = one.record_id.partition("/")[0]
+        await self._judge(look)
+        look.missing.update(await self._not_there([*stated, *connected]))
         return look
+
+    async def _judge(self, look: _Look) -> None:
+        """Roles that were refused, or that wait because those of their opportunity are due."""
+        store, tenant = self._session.store, self._session.name
+        if not look.found:
+            return
+        errors = await store.errors.of(tenant, ROLE, list(look.found))
+        due = await store.waits.of(tenant, "opportunity", sorted(set(look.opportunities.values())))
+        sent = await store.waits.of(tenant, ROLE, list(look.found))
+        for key, one in look.found.items():
+            roles = [wait for wait in due.get(look.opportunities[key], ()) if wait.kind == "roles"]
+            look.found[key] = judge(one, [*roles, *sent.get(key, ())], errors.get(key, ()))
+
+    async def _not_there(self, stated: Iterable[Participant]) -> dict[str, Difference]:
+        """Who takes part and is not in Marketo yet, though no filter keeps that person out: their roles wait."""
+        heirs = await self._session.store.succession.heirs(self._session.name, {one.person_id for one in stated})
+        whose = {(one.opportunity_id, heirs.get(one.person_id, one.person_id)) for one in stated}
+        people = {person for _, person in whose}
+        for entity in PEOPLE:
+            people -= await self._session.store.records.in_marketo(self._session.name, entity, people)
+        coming = await self._coming.among(PEOPLE, people)
+        return {
+            f"{opportunity}/{person}": Difference(
+                entity=ROLE, record_id=f"{opportunity}/{person}", kind="waiting", waits_for=["parent"]
+            )
+            for opportunity, person in sorted(whose)
+            if person in coming
+        }
 
     async def _by_connections(self, opportunities: Iterable[str]) -> list[Participant]:
         if self._connection is None:

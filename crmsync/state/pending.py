@@ -68,7 +68,8 @@ async def mark(connection: AsyncConnection, tenant: str, entity: str, kind: Kind
     """Set marks, as part of a transaction."""
     moment = now()
     rows = [
-        {"tenant": tenant, "entity": entity, "kind": kind, "record_id": one, "since": moment} for one in sorted(set(ids))
+        {"tenant": tenant, "entity": entity, "kind": kind, "record_id": one, "since": moment}
+        for one in sorted(set(ids))
     ]
     await upsert(connection, pending, rows, keep=["since"])
 

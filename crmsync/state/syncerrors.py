@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crmsync.state.engine import SubStore
-from crmsync.state.sql import among, now, upsert
+from crmsync.state.sql import among, now, of_entity, upsert
 from crmsync.state.tables import sync_errors
 
 TO_MARKETO = "Dynamics → Marketo"
@@ -68,6 +68,17 @@ class SyncErrorStore(SubStore):
         )
         async with self._engine.connect() as connection:
             return [SyncError(**row._mapping) for row in await connection.execute(query)]
+
+    async def of(self, tenant: str, entity: str, ids: Sequence[str]) -> dict[str, list[SyncError]]:
+        """The open sync errors of these records, in both directions."""
+        found: dict[str, list[SyncError]] = {}
+        async with self._engine.connect() as connection:
+            query = sa.select(sync_errors).where(
+                of_entity(sync_errors, tenant, entity), among(connection, sync_errors.c.record_id, ids)
+            )
+            for row in await connection.execute(query):
+                found.setdefault(row.record_id, []).append(SyncError(**row._mapping))
+        return found
 
     async def counts(self, tenant: str) -> dict[str, int]:
         """Open sync errors per entity."""

@@ -212,6 +212,27 @@ async def test_compare_finds_what_was_lost_and_repairs_it(registering: World) ->
     assert (await objects(registering, REGISTRATION, [one, other, gone])).keys() == {one, other}
 
 
+async def test_compare_says_that_a_record_waits_for_a_person_who_was_refused_but_not_for_one_who_is_filtered(
+    registering: World,
+) -> None:
+    admin = await registering.admin()
+    refused = await admin.create("contacts", {"lastname": "Umlaut", "emailaddress1": "jürgen@example.com"})
+    filtered = await admin.create("contacts", {"lastname": "Private", "new_synctomkto": False})
+    one, _ = await register(registering, refused), await register(registering, filtered)
+    await registering.cycle()
+
+    async with registering.session() as session:
+        result = await compare(session, entities=[REGISTRATION])
+
+    assert [(found.record_id, found.category, found.waits_for) for found in result.differences] == [
+        (one, "waiting", ["parent"])
+    ]
+    counts = result.entities[REGISTRATION]
+    assert counts.waiting == 1
+    assert counts.filtered >= 1
+    assert counts.read == counts.equal + counts.waiting + counts.filtered
+
+
 async def test_compare_goes_on_without_a_custom_object_that_was_deleted_in_marketo(registering: World) -> None:
     await register(registering, await a_contact(registering))
     await registering.cycle()

@@ -12,12 +12,12 @@ import sqlalchemy as sa
 from crmsync.engine.overdue import CYCLES, MOST, tell_overdue
 from crmsync.engine.session import utc_now
 from crmsync.engine.status import errors, status
-from crmsync.engine.sync import cycle
 from crmsync.state import tables
 from crmsync.state.inbox import Waiting
 from tests.engine.both_sides import a_synced, change_in_dynamics, change_in_marketo, cycle_as, in_dynamics
 from tests.engine.test_roles import a_contact
 from tests.world import World
+
 
 async def cycles_later(world: World, number: int, **options: Any) -> None:
     """What waits now has waited for so many cycles, and another one comes."""
@@ -35,7 +35,9 @@ async def cycles_later(world: World, number: int, **options: Any) -> None:
 
 async def shown(world: World) -> list[tuple[str, str, str, str]]:
     found = await errors(await world.store(), "contoso")
-    return [(one["entity"], one["record_id"], one["direction"], one["code"]) for one in found if one["code"] == "waiting"]
+    return [
+        (one["entity"], one["record_id"], one["direction"], one["code"]) for one in found if one["code"] == "waiting"
+    ]
 
 
 async def changes_waiting(world: World) -> list[dict[str, Any]]:
@@ -102,7 +104,7 @@ async def test_roles_that_a_left_out_entity_keeps_waiting_say_what_keeps_it_out(
 
 
 async def test_status_says_what_waits_and_since_when(held: tuple[World, str]) -> None:
-    world, contact = held
+    world, _ = held
 
     [queue] = await changes_waiting(world)
 

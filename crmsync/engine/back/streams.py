@@ -26,6 +26,7 @@ from crmsync.state.inbox import Watermark
 SKEW = timedelta(seconds=10)
 """How much our clock may be ahead of Marketo's when a token's moment is told."""
 
+NOT_READ = "Changes in Marketo are not read"
 PERSON_ENTITIES = ("lead", "contact")
 OTHERS, DELETED, LIST = "others", "deleted", "list"
 
@@ -134,4 +135,4 @@ def _knows_the_list(session: Session, marks: Mapping[str, Watermark]) -> bool:
 
 def not_read(missing: PermissionMissing) -> str:
     """What to tell where the API user may not read activities."""
-    return f"Changes in Marketo are not read: {missing.message}. {missing.remedy}"
+    return f"{NOT_READ}: {missing.message}. {missing.remedy}"

@@ -1,0 +1,53 @@
+"""What a comparison says beside the records: what keeps fields or a whole direction from being carried.
+
+A parked field is compared by nobody, so with one the sides are not in step. The rest makes no difference to whether the
+values are equal now: a tenant that is stopped or disabled, a direction that is not read, a column that Dynamics lets
+nobody write. They say why they may soon not be.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from crmsync.dynamics.schema import DynamicsSchema
+from crmsync.engine.back.streams import NOT_READ, person_fields
+from crmsync.engine.comparison import Comparison
+from crmsync.engine.report import ParkedField
+from crmsync.engine.session import Session
+from crmsync.fields.model import Selection
+from crmsync.state.lifecycle import TenantState
+
+
+async def say(
+    session: Session, schema: DynamicsSchema, selection: Selection, entities: Sequence[str], result: Comparison
+) -> None:
+    """Put into the result what concerns the entities that were compared."""
+    parked = await session.store.schemas.parked(session.name)
+    result.parked += [
+        ParkedField(**one.model_dump(exclude={"reviewed_at"}))
+        for one in parked
+        if one.reviewed_at is None and one.entity in entities
+    ]
+    row = await session.store.tenants.get(session.name)
+    if row.state in {TenantState.STOPPED, TenantState.DISABLED}:
+        result.notes.append(f"The sync is {row.state}: {row.reason}. What changes from now on is not carried.")
+    people = {name: one for name, one in person_fields(schema, selection).items() if name in entities}
+    if people and not session.tenant.to_dynamics:
+        result.notes.append("Nothing goes to Dynamics (to_dynamics: false): what is changed in Marketo differs.")
+    elif people:
+        result.notes += await _not_read(session)
+    for name, fields in people.items():
+        for field in fields.two_way:
+            if fields.attribute(field).is_secured and field in result.entities[name].fields:
+                column = fields.attribute(field).logical_name
+                result.notes.append(
+                    f"{name}.{column} is secured: what is changed in Marketo's '{field}' may stay there."
+                )
+
+
+async def _not_read(session: Session) -> list[str]:
+    """What the last run said of activities that it could not read."""
+    last = await session.store.runs.last(session.name)
+    report = json.loads(last.report) if last is not None and last.report else {}
+    return [note for note in report.get("notes", []) if note.startswith(NOT_READ)]
