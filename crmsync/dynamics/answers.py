@@ -319,6 +319,13 @@ class _Secured(_Named):
     IsSecured: StrictBool | None = None
 
 
+class Definitions(Members):
+    """What is read of the definitions that have changed."""
+
+    ServerVersionStamp: Text
+    EntityMetadata: list[_Named]
+
+
 class _OnlyId(Members):
     MetadataId: Text
 

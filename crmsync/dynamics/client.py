@@ -18,7 +18,7 @@ from typing import Any, Self
 import httpx
 import msal
 
-from crmsync.dynamics import metadata, rows, tracking
+from crmsync.dynamics import definition_changes, metadata, rows, tracking
 from crmsync.dynamics.answers import CURRENT_ORGANIZATION, ORGANIZATIONS, PRIVILEGES, USER, WHO_AM_I, done
 from crmsync.dynamics.auth import Credential
 from crmsync.dynamics.channel import Channel, url
@@ -26,7 +26,7 @@ from crmsync.dynamics.pacing import Sleep, together
 from crmsync.dynamics.schema import DynamicsSchema, Entity
 from crmsync.dynamics.tracking import ChangePage, Glance
 from crmsync.dynamics.write_batch import Write, write_batch
-from crmsync.errors import CrmsyncError, PermissionMissing
+from crmsync.errors import CrmsyncError, OperatorMustAct, PermissionMissing
 from crmsync.tenants import DynamicsConnection
 
 log = logging.getLogger("crmsync.dynamics")
@@ -195,10 +195,20 @@ class DynamicsClient:
         """Records per entity: a snapshot up to a day old, good for progress only."""
         return await rows.record_counts(self._channel, logical_names)
 
-    async def glance(self, links: Mapping[str, str], lookup_types: Container[str] = ()) -> Glance:
-        """Whether anything changed behind these delta links (by entity), in one request. Rows of the entities in
-        ``lookup_types`` tell what their lookups lead to."""
-        return await tracking.glance(self._channel, links, lookup_types)
+    async def glance(
+        self, links: Mapping[str, str], lookup_types: Container[str] = (), *, stamp: str | None = None
+    ) -> Glance:
+        """Whether anything changed behind these delta links (by entity), in one request, and whether definitions have
+        changed since ``stamp``. Rows of the entities in ``lookup_types`` tell what their lookups lead to."""
+        return await tracking.glance(self._channel, links, lookup_types, stamp=stamp)
+
+    async def definitions_stamp(self, logical_names: Iterable[str]) -> str | None:
+        """The stamp of these entities' definitions as they are now, for ``glance``; None where there is none."""
+        try:
+            body = await self._channel.get(definition_changes.question(logical_names, None), definition_changes.SHAPE)
+        except OperatorMustAct:
+            return None
+        return str(body["ServerVersionStamp"])
 
     def changes(
         self,

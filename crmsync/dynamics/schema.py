@@ -96,7 +96,8 @@ class Entity(BaseModel):
 class DynamicsSchema(BaseModel):
     """A snapshot of the entities that crmsync syncs, by logical name; ``taken_at`` is UTC.
 
-    ``beside`` are entities through which custom ones may lead to people or companies, with such lookups only.
+    ``beside`` are entities through which custom ones may lead to people or companies, with such lookups only. ``stamp``
+    tells the service what of the definitions is known, so that it tells what has changed since.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -104,6 +105,7 @@ class DynamicsSchema(BaseModel):
     taken_at: datetime
     entities: dict[str, Entity]
     beside: dict[str, Entity] = {}
+    stamp: str | None = None
 
     def with_entities(self, entities: Iterable[Entity]) -> DynamicsSchema:
         """The same snapshot with these entities replaced."""

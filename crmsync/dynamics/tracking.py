@@ -17,6 +17,7 @@ from typing import Any
 from crmsync.dynamics.answers import WHO_AM_I, as_json, change_page, data_of, fits, is_deleted
 from crmsync.dynamics.batch import Operation, send_all
 from crmsync.dynamics.channel import Channel, url
+from crmsync.dynamics.definition_changes import SHAPE, DefinitionChanges, changes_in, question
 from crmsync.dynamics.errors import server_time
 from crmsync.dynamics.rows import preferring
 from crmsync.dynamics.schema import Entity
@@ -47,20 +48,24 @@ class ChangePage:
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """What one request found: whose organization answered, and the first page of changes of each entity. An entity
-    whose part of the answer was an error is absent."""
+    """What one request found: whose organization answered, the first page of changes of each entity, and whose
+    definitions have changed (None where the service does not tell). An entity whose part of the answer was an error is
+    absent."""
 
     organization_id: str | None
     pages: dict[str, ChangePage]
+    definitions: DefinitionChanges | None = None
 
 
-async def glance(channel: Channel, links: Mapping[str, str], lookup_types: Container[str] = ()) -> Glance:
+async def glance(
+    channel: Channel, links: Mapping[str, str], lookup_types: Container[str] = (), *, stamp: str | None = None
+) -> Glance:
     """The first page of changes behind each of these delta links, in one request. Rows of the entities in
-    ``lookup_types`` tell what their lookups lead to."""
+    ``lookup_types`` tell what their lookups lead to; ``stamp`` is that of the definitions as they are known."""
     looks = [Operation(link, _glancing(name in lookup_types)) for name, link in links.items()]
-    operations = [Operation("WhoAmI"), *looks]
-    reads = [as_json(WHO_AM_I), *[as_json(change_page)] * len(looks)]
-    who, *parts = await send_all(channel, operations, reads)
+    operations = [Operation("WhoAmI"), *looks, Operation(question(links, stamp))]
+    reads = [as_json(WHO_AM_I), *[as_json(change_page)] * len(looks), as_json(SHAPE)]
+    who, *parts, definitions = await send_all(channel, operations, reads)
     return Glance(
         str(who.body["OrganizationId"]).lower() if who.body else None,
         {
@@ -69,6 +74,7 @@ async def glance(channel: Channel, links: Mapping[str, str], lookup_types: Conta
             # Whoever needs the page of an error asks again alone and is told what is wrong.
             if part.body is not None
         },
+        changes_in(definitions, channel, links),
     )
 
 

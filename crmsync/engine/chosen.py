@@ -65,12 +65,13 @@ def _by(name: str) -> str:
 
 @dataclass(frozen=True)
 class Choice:
-    """The digest of each entity that is carried, of each other one why it is not, and the Marketo fields whose changes
-    go to Dynamics."""
+    """The digest of each entity that is carried, of each other one why it is not, the Marketo fields whose changes
+    go to Dynamics, and the stamp of Dynamics' definitions."""
 
     digests: Mapping[str, str]
     left_out: Mapping[str, str]
     watched: Sequence[str]
+    stamp: str | None = None
 
 
 async def choice(session: Session) -> Choice:
@@ -85,7 +86,7 @@ async def choice(session: Session) -> Choice:
             name: selection_digest(session.tenant, schema, selection, name)
             for name in carried(session.tenant, schema, selection)
         }
-        kept = numbers, Choice(digests, without, watched(person_fields(schema, selection)))
+        kept = numbers, Choice(digests, without, watched(person_fields(schema, selection)), schema.stamp)
         session.memo["choice"] = kept
     return kept[1]
 

@@ -35,6 +35,7 @@ from crmsync.engine.links import Links, nobody
 from crmsync.engine.names import COMPARABLE, check_names, comparable_names
 from crmsync.engine.overdue import forget_what_is_done
 from crmsync.engine.plan import Change, Plan
+from crmsync.engine.refresh import never
 from crmsync.engine.report import Progress, ProgressListener
 from crmsync.engine.seen import SeenIds
 from crmsync.engine.session import Session
@@ -167,7 +168,9 @@ class _Entity:
         self._mappings = {mapping.field: mapping for mapping in selection.mappings[self._name]}
         self._fields = PersonFields(entity, selection)
         self._coming = Coming(session, schema, carried(session.tenant, schema, selection))
-        self._planner = planner_for(session, entity, selection, Links(session, bring=nobody))
+        self._planner = planner_for(
+            session, entity, selection, Links(session, bring=nobody), path.refreshed if path else never
+        )
         self._result = result
         self._path = path
         self._lane: Lane | ConnectionLane | None = None
@@ -291,10 +294,16 @@ class _Entity:
             if not self._same(name, self._in_dynamics(name, row), person.get(name)):
                 fields.append(name)
         fields += [name for name, kind in LINKS.items() if kind in waiting and name not in fields]
+        cannot_be_sent = {error.field: error.code for error in change.errors}
+        fields += [name for name in cannot_be_sent if name not in fields]
         only_there = {name for name in opt_outs & set(fields) if person.get(name) is True}
         if only_there and self._name in PERSON_ENTITIES:
             self._opted_out[change.record_id] = OptedOut(int(person["id"]), frozenset(only_there), row)
-        return self._difference(change.record_id, "differing", fields) if fields else None
+        if not fields:
+            return None
+        if cannot_be_sent.keys() >= set(fields):
+            return self._difference(change.record_id, "refused", fields, code=cannot_be_sent[fields[0]])
+        return self._difference(change.record_id, "differing", fields)
 
     def _in_dynamics(self, field: str, row: dict[str, Any]) -> Any:
         """The value that a cycle would send; none where it cannot be sent at all."""

@@ -11,6 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from crmsync.dynamics.definition_changes import DefinitionChanges
 from crmsync.dynamics.schema import DynamicsSchema, Entity
 from crmsync.dynamics.tracking import ChangePage
 from crmsync.engine.back.direction import FromMarketo
@@ -29,6 +30,7 @@ from crmsync.engine.report import Counts, ProgressListener
 from crmsync.engine.roles import Roles
 from crmsync.engine.session import Session
 from crmsync.engine.settle import settle_all
+from crmsync.engine.setup import keep_snapshot
 from crmsync.engine.succession import PEOPLE, Succession
 from crmsync.engine.tempo import Tempo
 from crmsync.errors import (
@@ -41,6 +43,7 @@ from crmsync.errors import (
     PermissionMissing,
     RecordRefused,
     RequestRefused,
+    TransportFailed,
 )
 from crmsync.fields.model import Selection
 from crmsync.state.checkpoints import Checkpoint
@@ -161,9 +164,23 @@ class DataPath:
         if name in self._refreshed:
             return None
         self._refreshed.add(name)
-        self._schema, self._selection, notes = await refresh_metadata(self._session, name, self.shape)
+        try:
+            self._schema, self._selection, notes = await refresh_metadata(self._session, name, self.shape)
+        except (EntityMissing, PermissionMissing) as error:
+            log.warning("%s: the definition of %s cannot be read: %s", self._session.name, name, error)
+            return None  # whoever reads its records is told what to do
         self.notes += notes
         return self._schema.entities[name] if notes else None
+
+    async def take_definitions(self, changed: DefinitionChanges | None) -> None:
+        """Read the definitions that Dynamics says have changed, before anything is converted by them."""
+        if changed is None or not changed.entities:
+            return
+        for name in sorted(changed.entities & self._schema.entities.keys()):
+            self._refreshed.discard(name)
+            await self.refreshed(name)
+        self._schema = self._schema.model_copy(update={"stamp": changed.stamp})
+        await keep_snapshot(self._session, "dynamics", self._schema)
 
     async def carry(self, name: str) -> None:
         """Carry one entity to its end: its first read where that is needed, else what changed; then what is due again.
@@ -190,6 +207,7 @@ class DataPath:
         again = await look_again(self._session)
         self._pages = dict(again.pages)
         self.from_marketo.seen = again.seen
+        await self.take_definitions(again.definitions)
 
     async def finish(self) -> None:
         """After the entities: opportunity roles, then deletions in the opposite order of creation. An entity's wait
@@ -302,6 +320,10 @@ class DataPath:
         while True:
             try:
                 return await self._carry(name, through=through)
+            except TransportFailed:
+                # Rows may hold what definitions of long ago do not explain: a column made again with another type.
+                if await self.refreshed(name) is None:
+                    raise
             except (ChangeTrackingExpired, ColumnMissing) as change:
                 self._starts[name] += 1
                 if self._starts[name] == STARTS:

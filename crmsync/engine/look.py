@@ -15,6 +15,7 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from crmsync.dynamics.definition_changes import DefinitionChanges
 from crmsync.dynamics.tracking import ChangePage
 from crmsync.engine.back.streams import PERSON_ENTITIES, Glimpse, glimpse
 from crmsync.engine.chosen import choice, due_again
@@ -32,7 +33,7 @@ log = logging.getLogger("crmsync.engine")
 @dataclass(frozen=True)
 class Look:
     """What a look found: the first page of changes by entity, ``seen`` of Marketo's activities, and whether the cycle
-    can end here. ``moved`` are the checkpoints as they stand then."""
+    can end here. ``moved`` are the checkpoints as they stand then, ``definitions`` tell whose have changed."""
 
     began: datetime
     is_idle: bool
@@ -40,14 +41,17 @@ class Look:
     moved: tuple[Checkpoint, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
     seen: Glimpse | None = None
+    definitions: DefinitionChanges | None = None
 
 
 @dataclass(frozen=True)
 class Again:
-    """The first page of changes of each entity that is not in the middle of them, and of Marketo's activities."""
+    """The first page of changes of each entity that is not in the middle of them, and of Marketo's activities, and
+    whose definitions have changed."""
 
     pages: dict[str, ChangePage]
     seen: Glimpse | None
+    definitions: DefinitionChanges | None
 
 
 async def look(session: Session) -> Look:
@@ -56,7 +60,9 @@ async def look(session: Session) -> Look:
     began = session.clock()
     chosen = await choice(session)
     checkpoints = await _with_delta_link(session, chosen.digests)
-    pages = await _first_pages(session, checkpoints)
+    pages, definitions = await _first_pages(session, checkpoints, chosen.stamp)
+    if definitions is not None and definitions.entities:
+        return Look(began, False, pages, definitions=definitions)
     if pages.keys() < chosen.digests.keys() or not all(page.is_idle for page in pages.values()):
         return Look(began, False, pages)
     if await _is_left_over(session, chosen.digests):
@@ -78,8 +84,10 @@ async def look(session: Session) -> Look:
 async def look_again(session: Session) -> Again:
     """Ask both sides while a cycle is at work: what changed since they were asked last, where that is not known."""
     chosen = await choice(session)
-    pages = await _first_pages(session, await _with_delta_link(session, chosen.digests))
-    return Again(pages, await glimpse(session, chosen.watched) if session.tenant.to_dynamics else None)
+    checkpoints = await _with_delta_link(session, chosen.digests)
+    pages, definitions = await _first_pages(session, checkpoints, chosen.stamp)
+    seen = await glimpse(session, chosen.watched) if session.tenant.to_dynamics else None
+    return Again(pages, seen, definitions)
 
 
 async def _is_left_over(session: Session, carried: Container[str]) -> bool:
@@ -112,15 +120,17 @@ async def _with_delta_link(session: Session, digests: Mapping[str, str]) -> dict
     }
 
 
-async def _first_pages(session: Session, checkpoints: dict[str, Checkpoint]) -> dict[str, ChangePage]:
+async def _first_pages(
+    session: Session, checkpoints: dict[str, Checkpoint], stamp: str | None
+) -> tuple[dict[str, ChangePage], DefinitionChanges | None]:
     links = {name: one.delta_link for name, one in checkpoints.items() if one.delta_link}
     if not links:
-        return {}
+        return {}, None
     try:
-        found = await session.dynamics.glance(links, {*LOOKUP_TYPES, *(links.keys() - set(ENTITIES))})
+        found = await session.dynamics.glance(links, {*LOOKUP_TYPES, *(links.keys() - set(ENTITIES))}, stamp=stamp)
     except (RecordRefused, RequestRefused) as refusal:
         log.warning("%s: Dynamics took no batch, so each entity is asked alone: %s", session.name, refusal.message)
-        return {}
+        return {}, None
     bound = (await session.store.tenants.get(session.name)).binding
     if found.organization_id and bound is not None and found.organization_id != bound.organization_id.lower():
         again = (await session.dynamics.who_am_i()).organization_id
@@ -129,4 +139,4 @@ async def _first_pages(session: Session, checkpoints: dict[str, Checkpoint]) -> 
         raise TransportFailed(
             f"Dynamics told of two organizations at {bound.organization_url}, one after the other", tenant=session.name
         )
-    return found.pages
+    return found.pages, found.definitions

@@ -67,7 +67,9 @@ def _explained(
     """Why this field differs; '' is the record as a whole."""
     to_dynamics = field in held or any(wait.kind == "creation" for wait in waits)
     direction = TO_DYNAMICS if to_dynamics else TO_MARKETO
-    found: list[SyncError | Wait] = [error for error in refusals if error.direction == direction]
+    found: list[SyncError | Wait] = [
+        error for error in refusals if error.direction == direction and error.field in ("", field)
+    ]
     for wait in waits:
         if wait.kind in _WHOLE or field in wait.fields or (field in LINKS and LINKS[field] == wait.kind):
             found.append(wait)

@@ -121,6 +121,7 @@ async def carry_what_changed(session: Session, found: Look, progress: ProgressLi
     if found.is_idle:
         return await _idle(session, found)
     path = await DataPath.open(session, progress, found.pages, found.seen)
+    await path.take_definitions(found.definitions)
     return await reported(session, "cycle", path, lambda: take_turns(path))
 
 

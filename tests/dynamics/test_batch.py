@@ -6,6 +6,7 @@ import httpx
 import orjson
 import pytest
 
+from crmsync.dynamics.definition_changes import DefinitionChanges
 from crmsync.dynamics.write_batch import Write
 from crmsync.errors import OrganizationUrlWrong
 from tests.dynamics.conftest import ORGANIZATION
@@ -13,6 +14,7 @@ from tests.dynamics.conftest import ORGANIZATION
 DELTA = f"{ORGANIZATION}/api/data/v9.2/leads?$select=fullname&$deltatoken=919042%2108%2f22%2f2024%2008%3a10%3a44"
 LATER = f"{ORGANIZATION}/api/data/v9.2/leads?$select=fullname&$deltatoken=919777%2108%2f22%2f2024%2008%3a15%3a44"
 WHO = {"UserId": "U-1", "BusinessUnitId": "B-1", "OrganizationId": "O-1"}
+SAME = {"EntityMetadata": [], "ServerVersionStamp": "7!05/01/2024 10:00:00"}
 REFUSED = {"error": {"code": "0x80044352", "message": "Version stamp associated with the client has expired."}}
 
 THROTTLED = {"error": {"code": "0x80072322", "message": "Number of requests exceeded the limit of 6000."}}
@@ -31,12 +33,17 @@ def multipart(*parts: bytes, boundary: str = "batchresponse_7f") -> httpx.Respon
     return httpx.Response(200, content=content, headers=headers)
 
 
+def glanced(*pages: bytes, definitions: bytes | None = None) -> httpx.Response:
+    """An answer to a glance: who we are, a page for each link, and what has changed of the definitions."""
+    return multipart(part("200 OK", WHO), *pages, definitions or part("200 OK", SAME))
+
+
 async def test_a_glance_is_one_post_with_each_link_as_it_was_given_and_crlf_everywhere(contoso):
     sent = []
 
     def answer(request):
         sent.append(request)
-        return multipart(part("200 OK", WHO), part("200 OK", {"value": [], "@odata.deltaLink": LATER}))
+        return glanced(part("200 OK", {"value": [], "@odata.deltaLink": LATER}))
 
     found = await contoso(answer).glance({"lead": DELTA})
 
@@ -53,7 +60,7 @@ async def test_a_part_that_failed_is_left_to_whoever_needs_it(contoso):
     changed = {"value": [{"leadid": "1"}], "@odata.deltaLink": LATER}
 
     def answer(request):
-        return multipart(part("200 OK", WHO), part("400 Bad Request", REFUSED), part("200 OK", changed))
+        return glanced(part("400 Bad Request", REFUSED), part("200 OK", changed))
 
     found = await contoso(answer).glance({"account": DELTA, "lead": DELTA})
 
@@ -65,7 +72,7 @@ async def test_a_part_that_failed_is_left_to_whoever_needs_it(contoso):
 async def test_a_batch_that_was_throttled_is_sent_again_after_the_pause(contoso, waits):
     answers = [
         httpx.Response(429, json=THROTTLED, headers={"retry-after": "7"}),
-        multipart(part("200 OK", WHO), part("200 OK", {"value": [], "@odata.deltaLink": LATER})),
+        glanced(part("200 OK", {"value": [], "@odata.deltaLink": LATER})),
     ]
 
     found = await contoso(lambda request: answers.pop(0)).glance({"lead": DELTA})
@@ -74,8 +81,31 @@ async def test_a_batch_that_was_throttled_is_sent_again_after_the_pause(contoso,
     assert waits[0] == 7.0
 
 
+async def test_a_glance_tells_whose_definitions_have_changed_since_the_stamp(contoso):
+    sent = []
+    changed = {"EntityMetadata": [{"LogicalName": "lead", "HasChanged": False}], "ServerVersionStamp": "8!x"}
+
+    def answer(request):
+        sent.append(request.content.decode())
+        return glanced(part("200 OK", IDLE), definitions=part("200 OK", changed))
+
+    found = await contoso(answer).glance({"lead": DELTA}, stamp="7!05/01/2024 10:00:00")
+
+    assert found.definitions == DefinitionChanges(frozenset({"lead"}), "8!x")
+    assert "ClientVersionStamp=@p2" in sent[0]
+    assert "%277%2105%2F01%2F2024%2010%3A00%3A00%27" in sent[0]
+
+
+async def test_a_stamp_that_has_expired_means_that_every_definition_may_have_changed(contoso):
+    answer = glanced(part("200 OK", IDLE), definitions=part("400 Bad Request", REFUSED))
+
+    found = await contoso(lambda request: answer).glance({"lead": DELTA}, stamp="1!long ago")
+
+    assert found.definitions == DefinitionChanges(frozenset({"lead"}), None)
+
+
 IDLE = {"value": [], "@odata.deltaLink": LATER}
-WHOLE = multipart(part("200 OK", WHO), part("200 OK", IDLE))
+WHOLE = glanced(part("200 OK", IDLE))
 ODD = {
     "a part is missing": multipart(part("200 OK", WHO)),
     "cut in the middle": httpx.Response(200, content=WHOLE.content[:-30], headers=WHOLE.headers),
@@ -84,11 +114,11 @@ ODD = {
     ),
     "JSON": httpx.Response(200, json={"value": []}),
     "nothing": httpx.Response(204),
-    "a page in a part": multipart(part("200 OK", WHO), part("403 Forbidden", "<html>")),
-    "a part without a status": multipart(part("200 OK", WHO), part("nothing", IDLE)),
-    "a part without a link": multipart(part("200 OK", WHO), part("200 OK", {"value": []})),
-    "links that are no text": multipart(part("200 OK", WHO), part("200 OK", {"value": [], "@odata.deltaLink": 7})),
-    "rows that are none": multipart(part("200 OK", WHO), part("200 OK", {"value": [None], "@odata.deltaLink": LATER})),
+    "a page in a part": glanced(part("403 Forbidden", "<html>")),
+    "a part without a status": glanced(part("nothing", IDLE)),
+    "a part without a link": glanced(part("200 OK", {"value": []})),
+    "links that are no text": glanced(part("200 OK", {"value": [], "@odata.deltaLink": 7})),
+    "rows that are none": glanced(part("200 OK", {"value": [None], "@odata.deltaLink": LATER})),
 }
 
 

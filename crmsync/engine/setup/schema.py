@@ -62,6 +62,7 @@ async def refresh_schema(session: Session) -> SchemaRefresh:
 async def _read_entities(session: Session) -> DynamicsSchema:
     """The entities that the tenant wants; the optional ones as far as the organization has and shows them."""
     wanted = session.tenant.entities
+    stamp = await session.dynamics.definitions_stamp([*wanted, *session.tenant.custom_names])
     schema = await session.dynamics.schema([name for name in wanted if name not in OPTIONAL])
     for name in wanted:
         if name in OPTIONAL:
@@ -69,7 +70,7 @@ async def _read_entities(session: Session) -> DynamicsSchema:
                 schema = schema.with_entities([await session.dynamics.entity(name)])
             except (EntityMissing, PermissionMissing) as error:
                 log.warning("%s: %s is left out: %s", session.name, name, error)
-    return await read_custom_entities(session, schema)
+    return (await read_custom_entities(session, schema)).model_copy(update={"stamp": stamp})
 
 
 async def snapshots(session: Session) -> tuple[DynamicsSchema | None, MarketoSchema | None]:
@@ -87,7 +88,7 @@ async def keep_snapshot(session: Session, side: Side, schema: DynamicsSchema | M
     outdated from now on, until ``resync`` reads them again."""
     if isinstance(schema, DynamicsSchema):
         await _note_outdated(session, schema)
-    content = schema.model_dump_json(exclude={"taken_at"})
+    content = schema.model_dump_json(exclude={"taken_at", "stamp"})
     await session.store.schemas.keep_snapshot(session.name, side, schema.model_dump_json(), content=content)
 
 
