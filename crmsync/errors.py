@@ -21,6 +21,7 @@ CrmsyncError
 │   ├── Throttled                   the service asked us to wait (``retry_after`` seconds)
 │   ├── ServiceUnavailable          5xx, gateway, "temporarily unavailable"
 │   ├── TransportFailed             no answer: reset, time-out, half-sent body
+│   │   └── AnotherType             values of another type than the metadata say: read the metadata once more
 │   ├── QuotaExhausted              the day's calls are used up; ``until`` says when the next begin
 │   ├── QueueFull                   Marketo's import queue is full
 │   └── StateUnavailable            the state database has been away for longer than a step waits
@@ -196,6 +197,10 @@ class ServiceUnavailable(TryAgainLater):
 
 class TransportFailed(TryAgainLater):
     """No whole answer arrived. A write may or may not have been executed."""
+
+
+class AnotherType(TransportFailed):
+    """A column's values are not of the type that its metadata say: it may have been made again with another one."""
 
 
 class QuotaExhausted(TryAgainLater):

@@ -120,6 +120,10 @@ def change_page(body: Any) -> None:
         raise Odd("a deleted record without its id")
 
 
+class OddValues(Odd):
+    """Rows that may be the service's own, of a column whose metadata have changed."""
+
+
 def data_of(entity: Entity, select: Sequence[str], *, tracked: bool = False) -> Shape:
     """Rows of this entity with these columns; a ``tracked`` page is one of changes."""
     columns = _columns(entity, select)
@@ -148,7 +152,7 @@ def _look_at(rows: Sequence[dict[str, Any]], key: str, columns: Sequence[tuple[s
         raise Odd("a record without its id")
     for name, types in columns:
         if not {type(row.get(name)) for row in rows} <= types:
-            raise Odd(f"values of another type in {name}")
+            raise OddValues(f"values of another type in {name}")
 
 
 def _columns(entity: Entity, select: Sequence[str]) -> list[tuple[str, frozenset[type]]]:

@@ -26,7 +26,7 @@ import orjson
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
 import crmsync
-from crmsync.dynamics.answers import Read, anything, as_json
+from crmsync.dynamics.answers import OddValues, Read, anything, as_json
 from crmsync.dynamics.auth import Credential, EntraAuth
 from crmsync.dynamics.errors import (
     another_website,
@@ -39,6 +39,7 @@ from crmsync.dynamics.errors import (
 )
 from crmsync.dynamics.pacing import Gate, Lanes, Sleep
 from crmsync.errors import (
+    AnotherType,
     CrmsyncError,
     OrganizationUrlWrong,
     RequestRefused,
@@ -54,6 +55,7 @@ ROOT = "/api/data/v9.2/"
 ATTEMPTS = 6
 ATTEMPTS_WHEN_THROTTLED = 12
 ATTEMPTS_AT_WRONG_ADDRESS = 3
+ATTEMPTS_AT_ANOTHER_TYPE = 2
 LONGEST_WAIT = 60.0
 LONGEST_RETRY_AFTER = 900.0
 """A Retry-After above this is not waited out here: the error goes up, and a later cycle tries again."""
@@ -225,7 +227,8 @@ class Channel:
         try:
             return request.read(response)
         except Odd as odd:
-            error = not_dataverse(response, str(odd), tenant=self.tenant, entity=request.entity)
+            kind = AnotherType if isinstance(odd, OddValues) else TransportFailed
+            error = not_dataverse(response, str(odd), tenant=self.tenant, entity=request.entity, kind=kind)
         raise self._unless_first_contact(error, response)
 
     def _refusal(self, response: httpx.Response, request: _Request) -> CrmsyncError:
@@ -283,6 +286,8 @@ def _exhausted(state: RetryCallState) -> bool:
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, _NobodyThere):
         return state.attempt_number >= ATTEMPTS_AT_WRONG_ADDRESS
+    if isinstance(error, AnotherType):
+        return state.attempt_number >= ATTEMPTS_AT_ANOTHER_TYPE
     return state.attempt_number >= (ATTEMPTS_WHEN_THROTTLED if isinstance(error, Throttled) else ATTEMPTS)
 
 

@@ -128,10 +128,17 @@ def wrong_address(error: Exception, *, host: str, tenant: str) -> OrganizationUr
     return None
 
 
-def not_dataverse(response: httpx.Response, what: str, *, tenant: str, entity: str | None = None) -> TransportFailed:
+def not_dataverse(
+    response: httpx.Response,
+    what: str,
+    *,
+    tenant: str,
+    entity: str | None = None,
+    kind: type[TransportFailed] = TransportFailed,
+) -> TransportFailed:
     """An answer that is not Dataverse's own, or not whole: ``what`` is odd in it, without any of its values."""
     request = response.request
-    return TransportFailed(
+    return kind(
         f"{request.method} {request.url.path}: the answer is not Dataverse's (HTTP {response.status_code}): {what}",
         remedy="Nothing, if it passes; crmsync tries again by itself. If it stays, look for a proxy, a firewall or a "
         "gateway between this machine and the organization that answers in its place.",

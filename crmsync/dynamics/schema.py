@@ -61,6 +61,12 @@ class Attribute(BaseModel):
         return self.type in LOOKUP_TYPES
 
     @property
+    def kind(self) -> str:
+        """Its type as an operator knows it: "Integer", "DateTime (DateOnly)"."""
+        name = self.type.removesuffix("Type")
+        return f"{name} ({self.behavior})" if self.behavior else name
+
+    @property
     def select_name(self) -> str:
         """The name under which rows carry this column: lookups are selectable only as ``_name_value``."""
         return f"_{self.logical_name}_value" if self.is_lookup else self.logical_name

@@ -34,6 +34,7 @@ from crmsync.engine.setup import keep_snapshot
 from crmsync.engine.succession import PEOPLE, Succession
 from crmsync.engine.tempo import Tempo
 from crmsync.errors import (
+    AnotherType,
     ChangeTrackingExpired,
     ChangeTrackingOff,
     ColumnMissing,
@@ -43,7 +44,6 @@ from crmsync.errors import (
     PermissionMissing,
     RecordRefused,
     RequestRefused,
-    TransportFailed,
 )
 from crmsync.fields.model import Selection
 from crmsync.state.checkpoints import Checkpoint
@@ -165,7 +165,7 @@ class DataPath:
             return None
         self._refreshed.add(name)
         try:
-            self._schema, self._selection, notes = await refresh_metadata(self._session, name, self.shape)
+            self._schema, notes = await refresh_metadata(self._session, self._schema, name)
         except (EntityMissing, PermissionMissing) as error:
             log.warning("%s: the definition of %s cannot be read: %s", self._session.name, name, error)
             return None  # whoever reads its records is told what to do
@@ -178,7 +178,10 @@ class DataPath:
             return
         for name in sorted(changed.entities & self._schema.entities.keys()):
             self._refreshed.discard(name)
-            await self.refreshed(name)
+            try:
+                await self.refreshed(name)
+            except ColumnMissing as change:
+                await self._park_hidden(change)
         self._schema = self._schema.model_copy(update={"stamp": changed.stamp})
         await keep_snapshot(self._session, "dynamics", self._schema)
 
@@ -320,10 +323,6 @@ class DataPath:
         while True:
             try:
                 return await self._carry(name, through=through)
-            except TransportFailed:
-                # Rows may hold what definitions of long ago do not explain: a column made again with another type.
-                if await self.refreshed(name) is None:
-                    raise
             except (ChangeTrackingExpired, ColumnMissing) as change:
                 self._starts[name] += 1
                 if self._starts[name] == STARTS:
@@ -332,9 +331,12 @@ class DataPath:
                     await self._park_hidden(change)
                 else:
                     await self._park_deleted(name, change)
+            except AnotherType as change:
+                await self._see_types(change)
 
     async def without_hidden(self, work: Callable[[], Awaitable[object]]) -> None:
-        """Do this; where a field turns out to be hidden in Marketo, it is parked, and this is done once more."""
+        """Do this; where a field turns out to be hidden in Marketo, or of another type than it was, it is parked, and
+        this is done once more."""
         for start in range(1, STARTS + 1):
             try:
                 await work()
@@ -343,10 +345,20 @@ class DataPath:
                 if start == STARTS or not is_hidden_field(change):
                     raise
                 await self._park_hidden(change)
+            except AnotherType as change:
+                await self._see_types(change)
+
+    async def _see_types(self, change: AnotherType) -> None:
+        """Go on by the metadata as they are now; raises the change where these do not explain it."""
+        try:
+            if change.entity is None or await self.refreshed(change.entity) is None:
+                raise change
+        except ColumnMissing as parked:
+            await self._park_hidden(parked)
 
     async def _park_hidden(self, change: ColumnMissing) -> None:
-        """Go on without the fields that Marketo does not show any more: their entities are read anew without them."""
-        self._selection, notes = await park_hidden(self._session, change)
+        """Go on without the fields that Marketo does not take any more: their entities are read anew without them."""
+        self._schema, self._selection, notes = await park_hidden(self._session, change)
         self.notes += notes
         self._tempos.clear()
         self._close_parents()

@@ -18,10 +18,11 @@ from crmsync.engine.back.fields import Ledger
 from crmsync.engine.destination import Destination
 from crmsync.engine.fingerprint import NOTHING
 from crmsync.engine.load import BATCH, NOT_IMPORTED, Loader
-from crmsync.engine.parking import hidden_now
+from crmsync.engine.parking import type_refused, works_now
 from crmsync.engine.plan import Change
 from crmsync.engine.session import Session
 from crmsync.errors import ColumnMissing, CrmsyncError, QueueFull, ServiceUnavailable, TransportFailed
+from crmsync.fields.hidden import REASON, Unfit
 from crmsync.marketo.bulk import Imports, ImportStatus
 from crmsync.marketo.errors import FIELD_NOT_FOUND
 from crmsync.marketo.outcomes import Outcome as Answer
@@ -125,12 +126,14 @@ class Importer:
                 remedy="Nothing to do at once: the records go again, by Sync calls.",
             )
         failures = await imports.failures(job) if status.failed else []
-        lost = await self._lost(imports, job, file) if status.warnings else []
+        gone = await self._unfit() if status.failed or status.warnings else []
+        lost = await self._lost(imports, job, file, gone) if status.warnings else []
         reasons = {row.values.get(self._where.key, "").lower(): row.reason for row in failures}
         if len(reasons.keys() & set(keys)) < status.failed:
             reasons |= await self._not_told(keys, reasons)
-        answers = [_answer(reasons.get(key)) for key in keys]
-        await self._loader.record(file.changes, answers, read_number, flight.id)
+        told = [change for change in file.changes if not (gone and change.record_id in reasons)]
+        answers = [_answer(reasons.get(change.record_id)) for change in told]
+        await self._loader.record(told, answers, read_number, flight.id)
         if lost:
             raise ColumnMissing(
                 f"Marketo ignored the field {lost[0]} of import job {job}",
@@ -138,6 +141,13 @@ class Importer:
                 tenant=self._session.name,
                 code=FIELD_NOT_FOUND,
             )
+        if gone:
+            raise type_refused(self._session.name, self._entity, next(iter(reasons.values()), None))
+
+    async def _unfit(self) -> list[Unfit]:
+        """What of this entity's fields does not work any more. Whose row failed is planned anew, without it."""
+        found = (await works_now(self._session, entity=self._entity)).gone
+        return [one for one in found if one.mapping.entity == self._entity]
 
     async def _not_told(self, keys: Sequence[str], told: Collection[str]) -> dict[str, str]:
         """More rows failed than the file tells by their keys, because it may leave columns out: who is not there."""
@@ -166,12 +176,12 @@ class Importer:
             await self._session.sleep(pause)
         raise AssertionError("unreachable")
 
-    async def _lost(self, imports: Imports, job: int, file: ImportFile) -> list[str]:
+    async def _lost(self, imports: Imports, job: int, file: ImportFile, gone: Sequence[Unfit]) -> list[str]:
         """Which of the file's columns Marketo did not take, because it does not show their fields any more; the
         records are to be remembered without them."""
         await self._note_warnings(imports, job)
-        gone = {one.field for one in (await hidden_now(self._session))[2] if one.entity == self._entity}
-        lost = [name for name in file.names if name in gone]
+        hidden = {one.mapping.field for one in gone if one.reason == REASON}
+        lost = [name for name in file.names if name in hidden]
         for change in file.changes if lost else ():
             marks = Ledger(file.names, file.names, change.fingerprints)
             for name in lost:

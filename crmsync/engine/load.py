@@ -15,7 +15,7 @@ from typing import Any
 
 from crmsync.engine.destination import Destination
 from crmsync.engine.field_refusals import FieldRefusals, may_be_saved
-from crmsync.engine.parking import hidden_now
+from crmsync.engine.parking import type_refused, works_now
 from crmsync.engine.plan import Change
 from crmsync.engine.report import Counts
 from crmsync.engine.session import Session
@@ -34,6 +34,8 @@ log = logging.getLogger("crmsync.engine")
 
 BATCH = MAX_RECORDS
 NOBODY = "1004"
+MAY_BE_THE_TYPE = frozenset({"1001", "1003"})
+"""Codes of a record whose value may be of another type than a field has now; they do not name the field."""
 SENDINGS = 4
 """How often the same records are sent when answers get lost, before the step gives up and is retried as a whole."""
 
@@ -61,11 +63,13 @@ class Loader:
         self._hidden: ColumnMissing | None = None
         self._columns = columns or {}
         self._refusals = FieldRefusals(self, self._columns)
+        self._looking = asyncio.Lock()
+        self._types_looked_at = False
         self.counts = Counts()
 
     async def write(self, changes: Sequence[Change], read_number: int) -> None:
         """Write these changes, several calls at a time; no record stands in two of them. Raises ``ColumnMissing``, when
-        all of them are over, where Marketo does not know a selected field any more."""
+        all of them are over, where Marketo does not take a selected field any more."""
         self._hidden = None
         whole = [change for change in changes if change.only is None]
         parts = [change for change in changes if change.only is not None]
@@ -196,9 +200,9 @@ class Loader:
         except ColumnMissing as hidden:
             self._hidden = hidden
             return
-        if await self._names_hidden_field(answers):
+        if await self._meets_unfit_field(answers):
             # Who was refused is planned anew, without the field.
-            told = [(change, one) for change, one in zip(batch, answers, strict=True) if one.code != FIELD_NOT_FOUND]
+            told = [(change, one) for change, one in zip(batch, answers, strict=True) if not _for_a_field(one)]
             batch, answers = [change for change, _ in told], [answer for _, answer in told]
         batch, answers = await self._saved(batch, answers, action)
         await self.record(batch, answers, read_number, flight)
@@ -248,16 +252,28 @@ class Loader:
                 found[at] = answer
         return found
 
-    async def _names_hidden_field(self, answers: Sequence[Answer]) -> bool:
-        """Whether Marketo refused records for a selected field that it does not know any more."""
-        reason = next((one.reason for one in answers if one.code == FIELD_NOT_FOUND), None)
-        if reason is None:
+    async def _meets_unfit_field(self, answers: Sequence[Answer]) -> bool:
+        """Whether records were refused for a selected field that Marketo does not know any more, or whose type has
+        changed. For types, which a value of the record's own may be wrong for as well, both sides are looked at once.
+        """
+        refusal = self._refusal_for_a_field(answers)
+        if refusal is None:
             return False
-        error = error_from_code(FIELD_NOT_FOUND, reason, tenant=self._session.name)
-        assert isinstance(error, ColumnMissing)
-        if gone := (await hidden_now(self._session, error.column))[2]:
-            self._hidden = error
-        return bool(gone)
+        async with self._looking:
+            if self._hidden is None and (refusal.column or not self._types_looked_at):
+                self._types_looked_at |= refusal.column is None
+                if (await works_now(self._session, refusal.column, refusal.entity)).gone:
+                    self._hidden = refusal
+        return self._hidden is not None
+
+    def _refusal_for_a_field(self, answers: Sequence[Answer]) -> ColumnMissing | None:
+        for one in answers:
+            if one.code == FIELD_NOT_FOUND:
+                unknown = error_from_code(FIELD_NOT_FOUND, one.reason or "", tenant=self._session.name)
+                assert isinstance(unknown, ColumnMissing)
+                return unknown
+        refused = next((one for one in answers if _for_a_field(one)), None)
+        return None if refused is None else type_refused(self._session.name, self._entity, refused.reason)
 
     async def call(
         self,
@@ -302,6 +318,11 @@ class Loader:
                 await flights.never_left(flight.id)
                 raise
         raise AssertionError("unreachable")
+
+
+def _for_a_field(answer: Answer) -> bool:
+    """Whether a record may have been refused for a field that is not as it was."""
+    return answer.code == FIELD_NOT_FOUND or answer.code in MAY_BE_THE_TYPE
 
 
 def _is_gone(change: Change, answer: Answer) -> bool:

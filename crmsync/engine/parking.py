@@ -1,64 +1,100 @@
-"""Goes on without a field whose column was deleted in Dynamics, or that was hidden or removed in Marketo: it is parked.
+"""Goes on without a field that does not work any more: it is parked.
 
 Dynamics answers a read of a column that is gone with an error, or lets the delta link expire (change tracking, "Expiry
 and other reasons for a full sync"). Marketo refuses what names a field that it does not show (1006, "Error Codes"), a
-whole call or record by record. All that is gone is parked at once, read from metadata and describe; ``resync`` takes up
-again what is there again.
+whole call or record by record, and values that are not of a field's type (1001, 1003), without naming the field. All
+that does not work is parked at once, read from metadata and describe; ``resync`` takes up again what works again.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from crmsync.dynamics.schema import DynamicsSchema, Entity
 from crmsync.engine.custom.making import with_custom_objects
 from crmsync.engine.session import Session
-from crmsync.engine.setup import keep_snapshot, park_vanished, saved_selection
+from crmsync.engine.setup import keep_snapshot, park_vanished, saved_selection, snapshots
 from crmsync.errors import ChangeTrackingExpired, ColumnMissing, FeatureMissing
-from crmsync.fields.hidden import hidden, is_needed, without_fields
-from crmsync.fields.model import Mapping, Selection
+from crmsync.fields.hidden import Unfit, is_needed, unfit, without_fields
+from crmsync.fields.model import Selection
 from crmsync.marketo.errors import FIELD_NOT_FOUND
 from crmsync.marketo.schema import MarketoSchema
 
 
+class Now(NamedTuple):
+    """What is selected, both schemas as they are now, and what of the selection does not work by them."""
+
+    selection: Selection | None
+    dynamics: DynamicsSchema | None
+    marketo: MarketoSchema
+    gone: list[Unfit]
+
+
 def is_hidden_field(change: Exception) -> bool:
-    """Whether Marketo says that it does not know a field."""
+    """Whether Marketo does not take a field any more."""
     return isinstance(change, ColumnMissing) and change.code == FIELD_NOT_FOUND
 
 
-async def hidden_now(
-    session: Session, named: str | None = None
-) -> tuple[Selection | None, MarketoSchema, list[Mapping]]:
-    """What is selected, Marketo's schema as it is now, and what of the selection it does not show, or has refused."""
+def type_refused(tenant: str, entity: str, reason: str | None) -> ColumnMissing:
+    """That Marketo does not take values of this entity's fields, because a type has changed on either side."""
+    return ColumnMissing(
+        f"Marketo refused values for the type of a field: {reason}", tenant=tenant, entity=entity, code=FIELD_NOT_FOUND
+    )
+
+
+async def works_now(session: Session, named: str | None = None, entity: str | None = None) -> Now:
+    """Look at Marketo's fields as they are now, without the one that was ``named`` in a refusal, and at the columns of
+    one ``entity`` of Dynamics."""
     selection = await saved_selection(session)
+    dynamics, _ = await snapshots(session)
+    if dynamics is not None and entity is not None:
+        dynamics = await with_metadata(session, dynamics, entity)
     marketo = await with_custom_objects(session, await session.marketo.schema())
     marketo = marketo.without(named) if named else marketo
-    return selection, marketo, list(hidden(selection, marketo)) if selection else []
+    gone = list(unfit(selection, dynamics, marketo)) if selection and dynamics else []
+    return Now(selection, dynamics, marketo, gone)
 
 
-async def park_hidden(session: Session, refusal: ColumnMissing) -> tuple[Selection, list[str]]:
-    """Park what Marketo does not show any more; the selection without it, and what to tell.
+async def with_metadata(session: Session, schema: DynamicsSchema, name: str) -> DynamicsSchema:
+    """The schema with this entity as it is now. Columns that are gone stay: the read that fails for lack of them parks
+    them."""
+    found = await session.dynamics.entity(name)
+    kept = schema.entities[name].attributes | found.attributes
+    return schema.with_entities([found.model_copy(update={"attributes": kept})])
 
-    Raises the refusal where nothing is gone that was selected, and ``FeatureMissing`` where there is no syncing
-    without it.
+
+async def park_hidden(session: Session, refusal: ColumnMissing) -> tuple[DynamicsSchema, Selection, list[str]]:
+    """Park what Marketo does not take any more; schema and selection without it, and what to tell.
+
+    Raises the refusal where all that was selected works, and ``FeatureMissing`` where there is no syncing without what
+    does not.
     """
-    selection, marketo, gone = await hidden_now(session, refusal.column)
-    if selection is None or not gone:
+    now = await works_now(session, refusal.column, refusal.entity)
+    if not now.gone:
         raise refusal
-    if needed := sorted({one.field for one in gone if is_needed(one)}):
+    return await park(session, now)
+
+
+async def park(session: Session, now: Now) -> tuple[DynamicsSchema, Selection, list[str]]:
+    """Keep both schemas, park what does not work, and go on with the selection without it."""
+    assert now.selection is not None
+    assert now.dynamics is not None
+    if needed := [one for one in now.gone if is_needed(one.mapping)]:
         raise FeatureMissing(
-            f"Marketo does not show {', '.join(needed)} any more, which crmsync cannot do without",
-            remedy="Unhide it in Admin > Field Management, then run connect again.",
+            f"Marketo does not take {', '.join(sorted({one.mapping.field for one in needed}))} any more, which crmsync "
+            f"cannot do without: {needed[0].reason}",
+            remedy="Unhide it, or change its type back, in Admin > Field Management, then run connect again.",
             tenant=session.name,
-            code=refusal.code,
+            code=FIELD_NOT_FOUND,
         )
-    await keep_snapshot(session, "marketo", marketo)
+    await keep_snapshot(session, "dynamics", now.dynamics)
+    await keep_snapshot(session, "marketo", now.marketo)
     await park_vanished(session)
-    selection = without_fields(selection, {(one.entity, one.field) for one in gone})
+    fields = {(one.mapping.entity, one.mapping.field): one.reason for one in now.gone}
+    selection = without_fields(now.selection, fields)
     await session.store.schemas.keep_selection(session.name, selection.model_dump_json())
-    notes = [
-        f"{one.entity}.{one.attribute}: Marketo does not show its field '{one.field}' any more: it is parked"
-        for one in gone
-    ]
-    return selection, notes
+    notes = [f"{mapping.entity}.{mapping.attribute} is parked: {reason}" for mapping, reason in now.gone]
+    return now.dynamics, selection, notes
 
 
 async def park_deleted(
@@ -81,13 +117,15 @@ async def park_deleted(
     mapped = {mapping.attribute for mapping in selection.mappings.get(name, ()) if mapping.attribute}
     selection = selection.without(name, mapped - entity.attributes.keys())
     parked = await park_vanished(session)
+    for field in parked:
+        selection = selection.without(field.entity, {field.attribute})
     await session.store.schemas.keep_selection(session.name, selection.model_dump_json())
     current = await session.store.checkpoints.get(session.name, name)
     if current is not None:
         stale = current.model_copy(update={"selection_digest": "expired"})
         await session.store.checkpoints.put(session.name, stale)
     notes = [
-        f"{field.entity}.{field.attribute} was deleted in Dynamics: its field '{field.marketo_field}' is parked"
+        f"{field.entity}.{field.attribute}: its field '{field.marketo_field}' is parked: {field.reason}"
         for field in parked
     ]
     return schema, selection, notes or [f"{name}: the delta link has expired; everything is read once more"]

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
 
 from crmsync.dynamics.schema import DynamicsSchema, Entity
+from crmsync.engine.parking import type_refused, works_now
 from crmsync.engine.session import Session
 from crmsync.engine.setup import keep_snapshot
 from crmsync.fields.drift import difference
-from crmsync.fields.model import Selection
 
 Refresh = Callable[[str], Awaitable[Entity | None]]
 """Reads an entity's metadata once more; None where they are as they were, or were read in this run already."""
@@ -23,33 +22,24 @@ Refresh = Callable[[str], Awaitable[Entity | None]]
 log = logging.getLogger("crmsync.engine")
 
 
-class Refreshed(NamedTuple):
-    """Schema and selection to go on with, and what to tell; without notes nothing is different."""
-
-    schema: DynamicsSchema
-    selection: Selection
-    notes: list[str]
-
-
 async def never(_: str) -> None:
     """Reads no metadata."""
 
 
-async def refresh_metadata(session: Session, name: str, shape: tuple[DynamicsSchema, Selection]) -> Refreshed:
-    """Read this entity's metadata as it is now, and keep it as the newest snapshot.
+async def refresh_metadata(session: Session, schema: DynamicsSchema, name: str) -> tuple[DynamicsSchema, list[str]]:
+    """Read this entity's metadata and Marketo's fields as they are now: the schema with it, which is kept as the newest
+    snapshot, and what changed, to be told.
 
     Columns that are gone are kept as they were: the read that fails for lack of them parks them. Ask for this once a
-    run and entity at most: what does not fit afterwards is the value's fault. Raises what reading metadata raises.
+    run and entity at most: what does not fit afterwards is the value's fault. Raises ``ColumnMissing`` where a type
+    has changed, on either side, so that a field is to be parked (``crmsync.engine.parking.park_hidden``).
     """
-    schema, selection = shape
-    found = await session.dynamics.entity(name)
-    new = schema.with_entities([_with_gone(found, schema.entities[name])])
-    notes = difference(schema, new).lines()
+    now = await works_now(session, entity=name)
+    assert now.dynamics is not None  # fields were selected, so a schema was read
+    if now.gone:
+        raise type_refused(session.name, name, now.gone[0].reason)
+    notes = difference(schema, now.dynamics).lines()
     for note in notes:
         log.warning("%s: %s", session.name, note)
-    await keep_snapshot(session, "dynamics", new)
-    return Refreshed(new, selection, notes)
-
-
-def _with_gone(now: Entity, was: Entity) -> Entity:
-    return now.model_copy(update={"attributes": was.attributes | now.attributes})
+    await keep_snapshot(session, "dynamics", now.dynamics)
+    return now.dynamics, notes

@@ -21,6 +21,9 @@ ALWAYS_OF_CUSTOM = ("statecode", "statuscode", "createdon")
 """Columns of the platform that every custom object gets: a smart list wants to leave out what is inactive."""
 
 
+LEFT_OUT = "left out by the tenant file"
+
+
 class Wanted(NamedTuple):
     """A column that is to be synced. ``entry`` is its place in the default map, ``renamed`` the tenant's own field."""
 
@@ -93,7 +96,7 @@ def custom_columns(entity: Entity, named: frozenset[str], excluded: frozenset[st
 
 def _why_not_standard(logical: str, attribute: Attribute | None, entry: MapEntry, mine: _Choice) -> str | None:
     if logical in mine.excluded:
-        return "left out by the tenant file"
+        return LEFT_OUT
     if attribute is None:
         return "the organization has no such column"
     if entry.left_out and logical not in mine.named:
@@ -103,7 +106,7 @@ def _why_not_standard(logical: str, attribute: Attribute | None, entry: MapEntry
 
 def _why_not_custom(attribute: Attribute, entity: Entity, mine: _Choice) -> str | None:
     if attribute.logical_name in mine.excluded:
-        return "left out by the tenant file"
+        return LEFT_OUT
     if attribute.logical_name not in mine.named:
         if attribute.logical_name == SYNC_FLAG:
             return "it decides whether a record is synced, and is read for that in any case"

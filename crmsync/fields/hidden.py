@@ -1,28 +1,39 @@
-"""Fields that Marketo does not show any more, because an administrator has hidden or removed them.
+"""Selected fields that do not work any more: Marketo does not show them, or a type has changed on either side.
 
 What describe tells of is what is there: "Describe is the primary source of truth for whether fields are available for
-use" ("Leads", Marketo REST API). A field that was created over the API can be hidden and shown again, never deleted.
+use" ("Leads", Marketo REST API). A field that was created over the API can be hidden and shown again, never deleted; an
+administrator can change the type of a custom field, and in Dynamics make a column again with another one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from collections.abc import Mapping as ReadOnlyDict
+from typing import NamedTuple
 
+from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.fields.model import KEY_FIELDS, Mapping, NotMapped, Selection
-from crmsync.marketo.schema import MarketoSchema, Target
+from crmsync.fields.typemap import carries, holds
+from crmsync.marketo.schema import Field, MarketoSchema, Target
 
 REASON = "Marketo does not show the field any more: it is hidden or removed there; the column in Dynamics is kept"
+RETYPED = "a type has changed: "
+"""How the reason begins where the field and the column are there, but do not fit each other as they were selected."""
 
 Key = tuple[str, str]
 """An entity and a Marketo field."""
 
 
+class Unfit(NamedTuple):
+    """A mapping that does not work any more, and why."""
+
+    mapping: Mapping
+    reason: str
+
+
 def is_shown(marketo: MarketoSchema, target: Target, field: str) -> bool:
-    """Whether this field is there; company fields are fields of people, too. Of objects that are not in the snapshot,
-    nothing is said."""
-    if target == "custom_object" or (found := getattr(marketo, target)) is None:
-        return True
-    return field in found.fields or (target == "person" and field in marketo.company.fields)
+    """Whether this field is there. Of objects that are not in the snapshot, nothing is said."""
+    return not _is_known(marketo, target) or _field(marketo, target, field) is not None
 
 
 def hidden(selection: Selection, marketo: MarketoSchema) -> Iterator[Mapping]:
@@ -31,13 +42,48 @@ def hidden(selection: Selection, marketo: MarketoSchema) -> Iterator[Mapping]:
         yield from (one for one in mappings if not is_shown(marketo, one.target, one.field))
 
 
+def unfit(selection: Selection, dynamics: DynamicsSchema, marketo: MarketoSchema) -> Iterator[Unfit]:
+    """The mappings whose field is not there, or does not take what is sent, or whose column has other values than the
+    mapping converts. Columns that are gone are not among them."""
+    for mapping in (mapping for mappings in selection.mappings.values() for mapping in mappings):
+        if not is_shown(marketo, mapping.target, mapping.field):
+            yield Unfit(mapping, REASON)
+        elif (why := _why_retyped(mapping, dynamics, marketo)) is not None:
+            yield Unfit(mapping, f"{RETYPED}{why}; run resync")
+
+
+def _why_retyped(mapping: Mapping, dynamics: DynamicsSchema, marketo: MarketoSchema) -> str | None:
+    if _is_known(marketo, mapping.target) and (field := _field(marketo, mapping.target, mapping.field)) is not None:
+        if not holds(field, mapping):
+            size = f" of {field.length} characters" if field.data_type == mapping.data_type and field.length else ""
+            return f"Marketo's field {mapping.field} is {field.data_type}{size} now, but was {mapping.data_type}"
+        if not (field.updateable or is_needed(mapping)):
+            return f"Marketo's field {mapping.field} is read-only now"
+    entity = dynamics.entities.get(mapping.entity)
+    attribute = entity.attributes.get(mapping.attribute) if entity else None
+    if attribute is not None and not carries(attribute, mapping):
+        return f"the column {mapping.attribute} is {attribute.kind} now, whose values {mapping.field} cannot take"
+    return None
+
+
+def _is_known(marketo: MarketoSchema, target: Target) -> bool:
+    return target != "custom_object" and getattr(marketo, target) is not None
+
+
+def _field(marketo: MarketoSchema, target: Target, name: str) -> Field | None:
+    """Company fields are fields of people, too."""
+    found = marketo.of(target).fields.get(name)
+    return marketo.company.fields.get(name) if found is None and target == "person" else found
+
+
 def is_needed(mapping: Mapping) -> bool:
     """Whether there is no syncing without this field: the key, and what crmsync fills itself."""
     return not mapping.attribute or mapping.field in KEY_FIELDS.values()
 
 
-def without_fields(selection: Selection, fields: Collection[Key]) -> Selection:
-    """The same selection without these fields, which are told of as not mapped, and are not made anew."""
+def without_fields(selection: Selection, fields: ReadOnlyDict[Key, str]) -> Selection:
+    """The same selection without these fields, which are told of as not mapped with their reason, and are not made
+    anew."""
     left = [
         mapping
         for mappings in selection.mappings.values()
@@ -52,11 +98,12 @@ def without_fields(selection: Selection, fields: Collection[Key]) -> Selection:
                 for entity, mappings in selection.mappings.items()
             },
             "to_create": tuple(field for field in selection.to_create if field.name not in names),
-            "not_mapped": (*selection.not_mapped, *_told(left)),
+            "not_mapped": (*selection.not_mapped, *_told(left, fields)),
         }
     )
 
 
-def _told(left: Iterable[Mapping]) -> Iterator[NotMapped]:
+def _told(left: Iterable[Mapping], fields: ReadOnlyDict[Key, str]) -> Iterator[NotMapped]:
     for mapping in left:
-        yield NotMapped(entity=mapping.entity, attribute=mapping.attribute, reason=f"{mapping.field}: {REASON}")
+        reason = f"{mapping.field}: {fields[mapping.entity, mapping.field]}"
+        yield NotMapped(entity=mapping.entity, attribute=mapping.attribute, reason=reason)

@@ -103,6 +103,10 @@ OBJECT_TYPES = frozenset(
 _LONG_FORMATS = frozenset({"TextArea", "RichText", "Json"})
 
 _CUTTABLE = frozenset({"text", "phone", "url", "label", "labels"})
+_LINKS = frozenset({"owner", "company", "link"})
+_TAKEN = frozenset((fit.data_type, fit.convert) for fits in TYPE_TABLE.values() for fit in fits)
+_CONVERTED = frozenset(convert for _, convert in _TAKEN) | {"cut text"}
+_WRITTEN_AS_TEXT = _CONVERTED - {"boolean", "integer", "float", "currency", "value"}
 
 
 def row(attribute: Attribute) -> tuple[Fit, ...]:
@@ -127,6 +131,33 @@ def fitting(attribute: Attribute, data_type: str, field: Field | None = None) ->
     """How a column's values are kept in a field of ``data_type`` (an existing one where ``field`` is given)."""
     found = next((fit for fit in row(attribute) if fit.data_type == data_type), None)
     return _measured(found, attribute, field) if found else None
+
+
+def carries(attribute: Attribute, mapping: Mapping) -> bool:
+    """Whether the values of a column are still of the type that the mapping converts."""
+    if mapping.convert in _LINKS:
+        return attribute.is_lookup
+    if mapping.convert not in _CONVERTED:
+        return True  # it is told by the table of the platform, not by the column's type
+    return any((fit.data_type, fit.convert) == (mapping.data_type, _plain(mapping.convert)) for fit in row(attribute))
+
+
+def holds(field: Field, mapping: Mapping) -> bool:
+    """Whether Marketo's field, as it is now, takes what the mapping sends."""
+    if field.data_type != mapping.data_type:
+        taken = (field.data_type, _plain(mapping.convert)) in _TAKEN
+        if not (taken or (field.data_type in ("string", "text") and mapping.convert in _WRITTEN_AS_TEXT)):
+            return False
+    if mapping.max_length is None:
+        return True
+    room = TEXT_AREA_BYTES if field.data_type == "text" else field.length or FIELD_LENGTH
+    if field.data_type == "text" and not mapping.in_bytes:
+        room //= 4
+    return room >= mapping.max_length
+
+
+def _plain(convert: ConvertKind) -> ConvertKind:
+    return "text" if convert == "cut text" else convert
 
 
 def of_object(attribute: Attribute, data_type: str | None = None) -> Fit | None:

@@ -163,6 +163,14 @@ class SyncErrorStore(SubStore):
         async with self._engine.connect() as connection:
             return list(await connection.scalars(query))
 
+    async def forget_parked(self, tenant: str, fields: Collection[FieldKey]) -> None:
+        """Fields, by entity and Marketo's name, that are parked: one thing to be told, not one a record."""
+        async with self._engine.begin() as connection:
+            for entity, field in fields:
+                await connection.execute(
+                    sa.delete(sync_errors).where(of_entity(sync_errors, tenant, entity), sync_errors.c.field == field)
+                )
+
 
 async def keep_errors(connection: AsyncConnection, tenant: str, errors: Sequence[SyncError]) -> None:
     """Part of the transaction that writes outcomes: new errors start, known ones count one attempt more."""

@@ -7,14 +7,17 @@ documentation).
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 
+from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.engine.custom.making import make_custom_objects, with_custom_objects
 from crmsync.engine.destination import PERSON_KEY, TARGETS
 from crmsync.engine.session import Session
 from crmsync.engine.setup.credentials import ensure_bound
 from crmsync.engine.setup.schema import keep_snapshot, snapshots
 from crmsync.errors import RequestRefused, StateMismatch
-from crmsync.fields.hidden import REASON, hidden, is_needed, is_shown, without_fields
+from crmsync.fields.columns import LEFT_OUT
+from crmsync.fields.hidden import REASON, RETYPED, Unfit, hidden, is_needed, is_shown, unfit, without_fields
 from crmsync.fields.model import Selection
 from crmsync.fields.selection import select_fields as choose_fields
 from crmsync.marketo.schema import MarketoSchema
@@ -32,7 +35,7 @@ async def plan_fields(session: Session) -> Selection:
             "The schema was never read", tenant=session.name, remedy=f"Run: crmsync connect {session.name}"
         )
     planned = choose_fields(dynamics, marketo, session.tenant.fields, session.tenant.custom_entities)
-    return without_fields(planned, await _hidden_fields(session, marketo))
+    return without_fields(planned, dict.fromkeys(await _hidden_fields(session, marketo), REASON))
 
 
 async def _hidden_fields(session: Session, marketo: MarketoSchema) -> set[tuple[str, str]]:
@@ -61,7 +64,7 @@ async def select_fields(session: Session) -> Selection:
         selection = await plan_fields(session)
         await _create_fields(session, selection)
         selection = await make_custom_objects(session, selection)
-        await park_vanished(session)
+        await park_vanished(session, selection)
         await session.store.schemas.keep_selection(session.name, selection.model_dump_json())
         await session.store.tenants.advance(
             session.name, TenantState.FIELDS_SELECTED, run=session.run, why="the fields were selected"
@@ -95,50 +98,67 @@ async def saved_selection(session: Session) -> Selection | None:
     return Selection.model_validate_json(body) if body else None
 
 
-async def park_vanished(session: Session) -> list[Parked]:
-    """Park every field of the saved selection whose column, or whose field in Marketo, is not in the newest snapshot;
-    take back those that are there again."""
+async def park_vanished(session: Session, planned: Selection | None = None) -> list[Parked]:
+    """Park every field of the saved selection that does not work any more by the newest snapshots: its column or its
+    field is gone, or a type has changed. With ``planned``, the selection that takes its place, take back what is in it
+    again, and say of the rest why it is not."""
     before = await saved_selection(session)
     dynamics, marketo = await snapshots(session)
     assert dynamics is not None  # callers have just kept one
-    known = await session.store.schemas.parked(session.name)
-    parked = {(one.entity, one.attribute) for one in known}
-    back = {
-        (one.entity, one.attribute)
-        for one in known
-        if one.entity in dynamics.entities
-        and one.attribute in dynamics.entities[one.entity].attributes
-        and (marketo is None or _is_shown(marketo, one))
+    store, name = session.store.schemas, session.name
+    known = {(one.entity, one.attribute): one for one in await store.parked(name)}
+    found = [*_vanished(before, dynamics), *(unfit(before, dynamics, marketo) if marketo else ())] if before else []
+    gone = {
+        (mapping.entity, mapping.attribute): Parked(
+            entity=mapping.entity,
+            attribute=mapping.attribute,
+            marketo_field=mapping.field,
+            since=session.clock(),
+            reason=reason,
+        )
+        for mapping, reason in found
+        if not is_needed(mapping) and (mapping.entity, mapping.attribute) not in known
     }
-    await session.store.schemas.unpark(session.name, back)
-    gone = [
-        Parked(
-            entity=mapping.entity,
-            attribute=mapping.attribute,
-            marketo_field=mapping.field,
-            since=session.clock(),
-            reason="the column was deleted in Dynamics; the Marketo field is kept",
-        )
-        for mappings in (before.mappings.values() if before else ())
-        for mapping in mappings
-        if mapping.attribute
-        and mapping.entity in dynamics.entities
-        and mapping.attribute not in dynamics.entities[mapping.entity].attributes
-        and (mapping.entity, mapping.attribute) not in parked
-    ]
-    seen = parked | {(one.entity, one.attribute) for one in gone}
-    gone += [
-        Parked(
-            entity=mapping.entity,
-            attribute=mapping.attribute,
-            marketo_field=mapping.field,
-            since=session.clock(),
-            reason=REASON,
-        )
-        for mapping in (hidden(before, marketo) if before and marketo else ())
-        if not is_needed(mapping) and (mapping.entity, mapping.attribute) not in seen
-    ]
-    await session.store.schemas.park(session.name, gone)
-    for one in gone:
-        log.warning("%s: %s.%s is parked: %s", session.name, one.entity, one.attribute, one.reason)
-    return gone
+    if planned is not None:
+        review = _Review(planned, dynamics, marketo)
+        await store.unpark(name, [key for key, one in known.items() if review.takes_back(one)])
+        await store.park(name, [review.explained(one) for one in known.values() if not review.takes_back(one)])
+        gone = {key: review.explained(one) for key, one in gone.items() if not review.takes_back(one)}
+    await store.park(name, gone.values())
+    await session.store.errors.forget_parked(name, [(one.entity, one.marketo_field) for one in gone.values()])
+    for one in gone.values():
+        log.warning("%s: %s.%s is parked: %s", name, one.entity, one.attribute, one.reason)
+    return list(gone.values())
+
+
+def _vanished(selection: Selection, dynamics: DynamicsSchema) -> Iterator[Unfit]:
+    for mapping in (mapping for mappings in selection.mappings.values() for mapping in mappings):
+        entity = dynamics.entities.get(mapping.entity)
+        if mapping.attribute and entity is not None and mapping.attribute not in entity.attributes:
+            yield Unfit(mapping, "the column was deleted in Dynamics; the Marketo field is kept")
+
+
+class _Review:
+    """What a new selection makes of parked fields."""
+
+    def __init__(self, planned: Selection, dynamics: DynamicsSchema, marketo: MarketoSchema | None) -> None:
+        self._dynamics, self._marketo = dynamics, marketo
+        self._reasons = {(one.entity, one.attribute): one.reason for one in planned.not_mapped}
+        self._mapped = {
+            (mapping.entity, mapping.attribute) for mappings in planned.mappings.values() for mapping in mappings
+        }
+
+    def takes_back(self, one: Parked) -> bool:
+        """Whether column and field are there again; one whose type has changed must be selected, too, or be left out
+        on purpose."""
+        entity, key = self._dynamics.entities.get(one.entity), (one.entity, one.attribute)
+        if entity is None or one.attribute not in entity.attributes:
+            return False
+        if self._marketo is not None and not _is_shown(self._marketo, one):
+            return False
+        return not one.reason.startswith(RETYPED) or key in self._mapped or self._reasons.get(key) == LEFT_OUT
+
+    def explained(self, one: Parked) -> Parked:
+        """A field whose type has changed with the reason for which it is not selected anew."""
+        why = self._reasons.get((one.entity, one.attribute))
+        return one.model_copy(update={"reason": f"{RETYPED}{why}"}) if why and one.reason.startswith(RETYPED) else one
