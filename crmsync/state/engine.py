@@ -106,13 +106,17 @@ class PatientEngine:
     async def connect(self) -> AsyncIterator[AsyncConnection]:
         """For reading."""
         async with self._engine.connect() as connection:
-            yield connection
+            try:
+                yield connection
+            except DBAPIError as error:
+                await self._give_up(connection, error)
+                raise
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
         """For writing, committed at the end. Raises ``LeaseLost`` for a run that is no more the holder."""
         lost: Exception | None = None
-        async with self._engine.connect() as connection:
+        async with self.connect() as connection:
             number = await fence.begin(connection)
             yield connection
             try:
@@ -123,6 +127,11 @@ class PatientEngine:
                 lost = error
         if lost is not None and not await self._was_committed(str(number)):
             raise lost
+
+    async def _give_up(self, connection: AsyncConnection, error: DBAPIError) -> None:
+        """A connection to a server that cannot go on is of no use to others either."""
+        if passes(error) and not error.connection_invalidated and not self.is_sqlite:
+            await connection.invalidate()
 
     async def _was_committed(self, number: str) -> bool:
         """What became of a transaction whose COMMIT was not answered."""

@@ -45,12 +45,22 @@ def passes(error: BaseException) -> bool:
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     cause = error.orig if isinstance(error, DBAPIError) else error
+    if cause is not None and is_confused(cause):
+        return True
     if isinstance(cause, sqlite3.Error):
         # The low byte is the primary code ("Result and Error Codes").
         return (getattr(cause, "sqlite_errorcode", None) or 0) & 0xFF in PASSING_IN_SQLITE
     if state := _sqlstate(cause):
         return state in PASSING_STATES or state.startswith(PASSING_CLASSES)
     return isinstance(cause, OSError) and not isinstance(cause, ssl.SSLCertVerificationError | PermissionError)
+
+
+def is_confused(cause: BaseException) -> bool:
+    """Whether asyncpg does not know any more where it is: the connection was ended while it was being set up or in the
+    middle of an answer."""
+    driver = cause.__cause__ or cause
+    # Its subclasses tell of wrong arguments.
+    return isinstance(driver, asyncpg.InternalClientError) or type(driver) is asyncpg.InterfaceError
 
 
 def is_wrong_address(error: BaseException) -> bool:

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from crmsync.state.store import Store, open_store
-from tests.databases import postgresql, state_url
+from tests.databases import own_postgresql, postgresql, state_url, stoppable_postgresql
 
-__all__ = ["postgresql", "state_url"]
+__all__ = ["own_postgresql", "postgresql", "state_url", "stoppable_postgresql"]
 
 
 @pytest.fixture
