@@ -196,6 +196,9 @@ def _show_status(console: Console, one: dict[str, Any]) -> None:
     for name in ("reason", "organization_name", "organization_id", "subscription"):
         if one[name]:
             console.print(f"  {name.replace('_', ' ')}: {one[name]}", markup=False)
+    if one["doubt"]:
+        text = f"  in doubt since {one['doubt']['since']}, stopped if it stays: {one['doubt']['reason']}"
+        console.print(text, style="yellow", markup=False)
     last_run = [] if one["last_run"] == one["last_cycle"] else [one["last_run"]]
     for run in [one["last_cycle"], *last_run]:
         if run is not None:

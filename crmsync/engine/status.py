@@ -10,6 +10,7 @@ from crmsync.engine.destination import ROLE
 from crmsync.state.counting import BACK_COUNTERS
 from crmsync.state.runs import Run
 from crmsync.state.store import Store
+from crmsync.state.tenantstore import TenantRow
 from crmsync.state.waits import Queue
 from crmsync.tenants import ENTITIES
 
@@ -19,6 +20,7 @@ async def status(store: Store, tenant: str) -> dict[str, Any]:
 
     Per entity the counters since the tenant was connected, except ``failed``: the sync errors open now. ``backlog`` is
     what is known to be out of step: the rest of a first read, requests in flight, and errors that will be tried again.
+    ``doubt`` is an error that stops the tenant if it is still there some minutes later.
     ``to_dynamics`` are the counters of the other direction; ``waiting``: records whose changes in Marketo wait.
     ``waiting`` at the top is all that waits, by what for: ``change`` and ``creation`` in Dynamics; to be read
     ``again``, to ``delete``, ``roles`` and ``heir`` in Marketo; ``owner``, ``company`` and ``parent`` that Marketo does
@@ -54,6 +56,7 @@ async def status(store: Store, tenant: str) -> dict[str, Any]:
         "tenant": tenant,
         "state": str(row.state),
         "reason": row.reason,
+        "doubt": _doubt(row),
         "organization_id": row.binding.organization_id if row.binding else None,
         "organization_name": row.binding.organization_name if row.binding else None,
         "subscription": row.binding.subscription if row.binding else None,
@@ -83,6 +86,13 @@ async def collisions(store: Store, tenant: str, *, limit: int | None = None) -> 
 async def errors(store: Store, tenant: str, *, limit: int | None = None) -> list[dict[str, Any]]:
     """The open sync errors, ready for JSON, the newest last."""
     return [error.model_dump(mode="json") for error in await store.errors.all(tenant, limit=limit)]
+
+
+def _doubt(row: TenantRow) -> dict[str, Any] | None:
+    """What stops the tenant if the next cycle meets it again."""
+    if row.doubt is None:
+        return None
+    return {"error": row.doubt, "reason": row.doubt_reason, "since": _text(row.doubted_at)}
 
 
 def _left_out(run: Run | None) -> dict[str, str]:

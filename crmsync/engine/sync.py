@@ -1,7 +1,8 @@
 """The first sync and the cycle: all entities in the white paper's order, owners and companies before people.
 
 Adobe's white paper on CRM synchronization gives the order; the cadence and what an administrator sees are those of
-Marketo's native sync. An error that only a person can mend stops the tenant with its reason.
+Marketo's native sync. An error that only a person can put right, and that is still there some minutes later, stops the
+tenant with its reason.
 """
 
 from __future__ import annotations
@@ -47,7 +48,11 @@ STOPPING = (
     NativeSyncOn,
     PermissionMissing,
 )
-"""What the services answer and only a person can mend. A name that does not resolve is not among them: that heals."""
+"""What the services answer and only a person can put right. A name that does not resolve heals, so it is not here."""
+
+CONFIRMED_AFTER = timedelta(minutes=3)
+"""One answer is no verdict: a service that is being changed, or an identity service that fails over, refuses for some
+minutes what it accepts again afterwards."""
 
 Kind = Literal["first sync", "cycle", "resync", "record"]
 
@@ -176,16 +181,28 @@ async def reported(session: Session, kind: Kind, path: DataPath, work: Callable[
 
 @asynccontextmanager
 async def stopping(session: Session) -> AsyncIterator[None]:
-    """An error that only a person can mend stops the tenant, with its reason, until it is connected again."""
+    """An error that only a person can put right stops the tenant, with its reason, until it is connected again: when a
+    run meets it that began some minutes after the first that did, with none between them that ended well.
+
+    Another organization under the same address stops at once: it has said so itself, twice, and nothing may be written.
+    """
     try:
         yield
     except STOPPING as failure:
         row = await session.store.tenants.get(session.name)
         if row.state in {TenantState.FIRST_SYNC, TenantState.SYNCING}:
-            await session.store.tenants.move(
-                session.name, TenantState.STOPPED, run=session.run, why=failure.message, reason=str(failure)
-            )
+            await _doubt_or_stop(session, row, failure)
         raise
+
+
+async def _doubt_or_stop(session: Session, row: TenantRow, failure: CrmsyncError) -> None:
+    kind, now, tenants = type(failure).__name__, session.clock(), session.store.tenants
+    since = row.doubted_at if row.doubt == kind else None
+    if isinstance(failure, BindingRefused) or (since is not None and now - since >= CONFIRMED_AFTER):
+        await tenants.move(session.name, TenantState.STOPPED, run=session.run, why=failure.message, reason=str(failure))
+    elif since is None:
+        await tenants.doubt(session.name, kind, str(failure), now)
+        log.warning("%s: stopped if this is still so in some minutes: %s", session.name, failure.message)
 
 
 def skipped(session: Session, kind: Kind, why: str) -> SyncReport:

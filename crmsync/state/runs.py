@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from crmsync.state.engine import SubStore
 from crmsync.state.sql import now
 from crmsync.state.tables import runs, tenants
+from crmsync.state.tenantstore import NO_DOUBT
 
 
 class Run(BaseModel):
@@ -26,8 +27,13 @@ class Run(BaseModel):
     report: str | None = None
 
 
+def _no_doubt(tenant: Any) -> sa.Update:
+    """A run that ended well takes back what an earlier one doubted."""
+    return sa.update(tenants).where(tenants.c.tenant == tenant, tenants.c.doubt.is_not(None)).values(NO_DOUBT)
+
+
 class RunStore(SubStore):
-    """The journal of runs."""
+    """The journal of runs. One that ends well takes back a tenant's doubt."""
 
     async def start(self, tenant: str, kind: str, run: str) -> int:
         row: dict[str, Any] = {"tenant": tenant, "kind": kind, "run": run, "started_at": now()}
@@ -39,6 +45,9 @@ class RunStore(SubStore):
         values = {"ended_at": now(), "outcome": outcome, "report": report}
         async with self._engine.begin() as connection:
             await connection.execute(sa.update(runs).where(runs.c.id == number).values(values))
+            if outcome == "done":
+                tenant = sa.select(runs.c.tenant).where(runs.c.id == number).scalar_subquery()
+                await connection.execute(_no_doubt(tenant))
 
     async def idle(self, tenant: str, kind: str, run: str, started_at: datetime, report: str) -> None:
         """A run that found nothing to do. It takes the place of an idle one just before it: rows grow with what
@@ -55,6 +64,7 @@ class RunStore(SubStore):
         async with self._engine.begin() as connection:
             if (await connection.execute(sa.update(runs).where(again).values(values))).rowcount == 0:
                 await connection.execute(sa.insert(runs), [values | {"tenant": tenant, "kind": kind}])
+            await connection.execute(_no_doubt(tenant))
 
     async def ended(self, kind: str) -> dict[str, datetime]:
         """When the newest run of this kind ended, for every tenant that has one; one that still runs has not."""

@@ -46,14 +46,21 @@ class Binding(BaseModel):
 
 class TenantRow(BaseModel):
     """What the store knows of a tenant. ``key_is_fresh``: crmsync itself created the person key field, so that no
-    person of the subscription can carry an older value of it."""
+    person of the subscription can carry an older value of it. ``doubt`` is the class of an error that stops the tenant
+    if it is met again, ``doubt_reason`` what it said and ``doubted_at`` when it was met first (UTC)."""
 
     tenant: str
     state: TenantState = TenantState.NEW
     reason: str | None = None
     binding: Binding | None = None
     key_is_fresh: bool = False
+    doubt: str | None = None
+    doubt_reason: str | None = None
+    doubted_at: datetime | None = None
     updated_at: datetime | None = None
+
+
+NO_DOUBT = {"doubt": None, "doubt_reason": None, "doubted_at": None}
 
 
 class Move(BaseModel):
@@ -108,7 +115,7 @@ class TenantStore(SubStore):
                     tenant=tenant,
                     remedy="Run 'connect' for the tenant: it takes up the steps that are missing.",
                 )
-            await _write(connection, row.model_copy(update={"state": to, "reason": reason}))
+            await _write(connection, row.model_copy(update={"state": to, "reason": reason, **NO_DOUBT}))
             await _log(connection, tenant, row.state, to, run, why)
 
     async def advance(self, tenant: str, to: TenantState, *, run: str, why: str) -> None:
@@ -152,6 +159,12 @@ class TenantStore(SubStore):
             state = TenantState.CREDENTIALS_SAVED
             await _write(connection, TenantRow(tenant=tenant, state=state, binding=binding))
             await _log(connection, tenant, row.state, state, run, why)
+
+    async def doubt(self, tenant: str, kind: str, reason: str, at: datetime) -> None:
+        """Note an error that stops the tenant if it is met again. A run that ends well takes it back (``RunStore``)."""
+        values = {"doubt": kind, "doubt_reason": reason, "doubted_at": at}
+        async with self._engine.begin() as connection:
+            await connection.execute(sa.update(tenants).where(tenants.c.tenant == tenant).values(values))
 
     async def set_key_is_fresh(self, tenant: str) -> None:
         async with self._engine.begin() as connection:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from crmsync.engine import setup
+from crmsync.engine.session import utc_now
+from crmsync.engine.status import status
 from crmsync.engine.sync import cycle
 from crmsync.errors import (
     ApplicationUserMissing,
@@ -20,6 +24,7 @@ from crmsync.errors import (
 from crmsync.sandbox.server import SandboxThread
 from crmsync.secrets import SecretSource
 from crmsync.state.lifecycle import TenantState
+from crmsync.state.tenantstore import TenantRow
 from crmsync.tenants import Tenant
 from tests.world import World, small_sandbox
 
@@ -127,19 +132,73 @@ async def test_a_subscription_takes_one_organization(tmp_path: Path) -> None:
         await contoso.close()
 
 
-async def test_a_secret_that_stops_working_stops_the_tenant_with_its_reason(connected: World) -> None:
-    (connected.ready.tenants_folder / "wrong").write_text("not-the-secret")
-    tenant = with_dynamics(connected.tenant, client_secret=SecretSource(file=Path("wrong")))
+def later(minutes: float) -> Callable[[], datetime]:
+    """The clock of a run that begins some minutes from now."""
+    return lambda: utc_now() + timedelta(minutes=minutes)
 
-    async with connected.session(tenant=tenant) as session:
+
+async def failed_cycle(world: World, tenant: Tenant, minutes: float) -> TenantRow:
+    """What the store knows after a cycle at this time that failed for a wrong secret."""
+    async with world.session(tenant=tenant) as session:
+        session.clock = later(minutes)
         with pytest.raises(CredentialsRefused):
             await cycle(session, force=True)
+        return await session.store.tenants.get("contoso")
 
-    row = await (await connected.store()).tenants.get("contoso")
+
+@pytest.fixture
+def broken(connected: World) -> Tenant:
+    """The tenant with a secret that is wrong."""
+    (connected.ready.tenants_folder / "wrong").write_text("not-the-secret")
+    return with_dynamics(connected.tenant, client_secret=SecretSource(file=Path("wrong")))
+
+
+async def test_a_secret_that_stops_working_stops_the_tenant_with_its_reason(connected: World, broken: Tenant) -> None:
+    await failed_cycle(connected, broken, 0)
+    row = await failed_cycle(connected, broken, 5)
+
     assert row.state == TenantState.STOPPED
     assert row.reason is not None
     assert "not-the-secret" not in row.reason
+    assert row.doubt is None
 
     report = await connected.connect()
     assert report.skipped == "the first sync is done already"
     assert (await connected.cycle()).total.written == 0
+
+
+async def test_one_refusal_is_no_verdict(connected: World, broken: Tenant) -> None:
+    row = await failed_cycle(connected, broken, 0)
+    first = row.doubted_at
+    assert (row.state, row.doubt) == (TenantState.SYNCING, "CredentialsRefused")
+
+    row = await failed_cycle(connected, broken, 2)
+
+    assert (row.state, row.doubted_at) == (TenantState.SYNCING, first)
+    told = await status(await connected.store(), "contoso")
+    assert told["doubt"]["error"] == "CredentialsRefused"
+    assert "client secret is wrong" in told["doubt"]["reason"]
+    assert "not-the-secret" not in str(told)
+
+
+async def test_a_cycle_that_ends_well_takes_a_doubt_back(connected: World, broken: Tenant) -> None:
+    await failed_cycle(connected, broken, 0)
+    await connected.cycle()
+    assert (await status(await connected.store(), "contoso"))["doubt"] is None
+
+    assert (await failed_cycle(connected, broken, 10)).state == TenantState.SYNCING
+
+
+async def test_another_error_is_another_doubt(connected: World, broken: Tenant) -> None:
+    await failed_cycle(connected, broken, 0)
+    admin, client_id = await connected.admin(), connected.facts["dynamics"]["client_id"]
+    [user] = await connected.rows("systemuser", "systemuserid", filter=f"applicationid eq {client_id}")
+    await admin.delete("systemusers", user["systemuserid"])
+
+    async with connected.session() as session:
+        session.clock = later(10)
+        with pytest.raises(ApplicationUserMissing):
+            await cycle(session, force=True)
+
+    row = await (await connected.store()).tenants.get("contoso")
+    assert (row.state, row.doubt) == (TenantState.SYNCING, "ApplicationUserMissing")

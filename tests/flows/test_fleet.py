@@ -123,10 +123,18 @@ async def test_a_broken_tenant_fails_alone_is_told_of_and_does_not_delay_the_oth
 
     assert report.broken == ["contoso"]
     assert lead in await worlds["litware"].people([lead])
-    async with open_store() as store:
-        assert (await store.tenants.get("contoso")).state == "stopped"
     mails = list((worlds["contoso"].ready.tenants_folder.parent / "mailbox").glob("*.eml"))
     assert len(mails) == 1
+    async with open_store() as store:
+        row = await store.tenants.get("contoso")
+        assert (row.state, row.doubt) == ("syncing", "CredentialsRefused")
+        await store.tenants.doubt("contoso", "CredentialsRefused", "earlier", utc_now() - timedelta(minutes=5))
+    await worlds.due()
+
+    await sync_fleet(options=ONCE)
+
+    async with open_store() as store:
+        assert (await store.tenants.get("contoso")).state == "stopped"
 
 
 @pytest.mark.parametrize(
