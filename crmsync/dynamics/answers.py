@@ -150,6 +150,9 @@ def fits(entity: Entity, select: Sequence[str], rows: Sequence[dict[str, Any]]) 
 def _look_at(rows: Sequence[dict[str, Any]], key: str, columns: Sequence[tuple[str, frozenset[type]]]) -> None:
     if not {type(row.get(key)) for row in rows} <= {str}:
         raise Odd("a record without its id")
+    names = {name for name, _ in columns}  # what is empty is null, and never left out
+    if not all(row.keys() >= names for row in rows):
+        raise Odd("a record without a selected column")
     for name, types in columns:
         if not {type(row.get(name)) for row in rows} <= types:
             raise OddValues(f"values of another type in {name}")

@@ -1,9 +1,11 @@
-"""Runs that meet what goes wrong in the world: outages, contenders, late executions, answers that are not the service's.
+"""Runs that meet what goes wrong in the world: outages, contenders, late executions, answers of somebody else's.
 
-``CRMSYNC_CHAOS=10 make test`` plays each of them ten times.
+``CRMSYNC_CHAOS=10 .venv/bin/python -m pytest tests/chaos`` plays each of them ten times.
 """
+
+from __future__ import annotations
 
 import os
 
 REPEAT = int(os.environ.get("CRMSYNC_CHAOS", "1"))
-"""How often each is played."""
+"""How often each trial is played."""
