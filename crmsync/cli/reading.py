@@ -206,6 +206,9 @@ def _show_status(console: Console, one: dict[str, Any]) -> None:
             console.print(f"  {title}: {run['outcome']}, began {run['started_at']}", markup=False)
     for entity, why in one["left_out"].items():
         console.print(f"  not synced: {entity}: {why}", style="yellow", markup=False)
+    if one["catching_up_since"]:
+        text = f"  catching up: activities are missing since {one['catching_up_since']}; people are compared"
+        console.print(text, style="yellow", markup=False)
     for queue in one["waiting"]:
         text = f"  waiting: {queue['records']:,} {queue['entity']}, {_WAITS_FOR[queue['for']]}"
         console.print(text + (f", since {queue['since']}" if queue["since"] else ""), markup=False)

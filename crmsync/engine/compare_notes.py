@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 
 from crmsync.dynamics.schema import DynamicsSchema
+from crmsync.engine.back.catchup import Gap
 from crmsync.engine.back.streams import NOT_READ, person_fields
 from crmsync.engine.comparison import Comparison
 from crmsync.engine.report import ParkedField
@@ -37,6 +38,8 @@ async def say(
         result.notes.append("Nothing goes to Dynamics (to_dynamics: false): what is changed in Marketo differs.")
     elif people:
         result.notes += await _not_read(session)
+        if (gap := Gap.of(await session.store.inbox.watermarks(session.name))) is not None:
+            result.notes.append(f"{gap} is being caught up with by the cycles.")
     for name, fields in people.items():
         for field in fields.two_way:
             if fields.attribute(field).is_secured and field in result.entities[name].fields:

@@ -128,7 +128,8 @@ async def park_deleted(
         f"{field.entity}.{field.attribute}: its field '{field.marketo_field}' is parked: {field.reason}"
         for field in parked
     ]
-    return schema, selection, notes or [f"{name}: the delta link has expired; everything is read once more"]
+    since = f" from {current.moved_at:%Y-%m-%d %H:%M} UTC" if current is not None and current.moved_at else ""
+    return schema, selection, notes or [f"{name}: the delta link{since} has expired; everything is read once more"]
 
 
 def _without(entity: Entity, column: str | None) -> Entity:

@@ -6,6 +6,7 @@ import json
 from datetime import datetime
 from typing import Any
 
+from crmsync.engine.back.catchup import Gap
 from crmsync.engine.destination import ROLE
 from crmsync.state.counting import BACK_COUNTERS
 from crmsync.state.runs import Run
@@ -24,7 +25,8 @@ async def status(store: Store, tenant: str) -> dict[str, Any]:
     ``to_dynamics`` are the counters of the other direction; ``waiting``: records whose changes in Marketo wait.
     ``waiting`` at the top is all that waits, by what for: ``change`` and ``creation`` in Dynamics; to be read
     ``again``, to ``delete``, ``roles`` and ``heir`` in Marketo; ``owner``, ``company`` and ``parent`` that Marketo does
-    not have, which may be by choice (their ``since`` is not known).
+    not have, which may be by choice (their ``since`` is not known). ``catching_up_since``: from when on Marketo
+    does not tell all that happened, as long as people are not compared to the end.
     """
     row = await store.tenants.get(tenant)
     counters = await store.records.counters(tenant)
@@ -48,6 +50,7 @@ async def status(store: Store, tenant: str) -> dict[str, Any]:
             "backlog": max(rest, flying.get(name, 0)) + retries.get(name, 0),
             "last_synced_at": _text(counts.get("last_synced_at")),
         }
+    gap = Gap.of(await store.inbox.watermarks(tenant))
     back, waiting = await store.inbox.counters(tenant), await store.inbox.sizes(tenant)
     parked = await store.schemas.parked(tenant)
     last_cycle = await store.runs.last(tenant, "cycle")
@@ -70,6 +73,7 @@ async def status(store: Store, tenant: str) -> dict[str, Any]:
             }
             for name in ("lead", "contact")
         },
+        "catching_up_since": _text(gap.since) if gap is not None else None,
         "waiting": [_queue(queue) for queue in await store.waits.queues(tenant)],
         "parked_fields": [_field(one) for one in parked if one.reviewed_at is None],
         "reviewed_fields": [_field(one) for one in parked if one.reviewed_at is not None],

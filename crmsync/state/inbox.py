@@ -107,9 +107,16 @@ class InboxStore(SubStore):
             await upsert(connection, watermarks, [{"tenant": tenant, **mark.model_dump()}])
 
     async def move_all(self, tenant: str, marks: Iterable[Watermark]) -> None:
-        """Move several watermarks behind which there was nothing."""
+        """Move several watermarks that have nothing to be kept with them."""
         async with self._engine.begin() as connection:
             await upsert(connection, watermarks, [{"tenant": tenant, **mark.model_dump()} for mark in marks])
+
+    async def forget(self, tenant: str, stream: str) -> None:
+        """Take a watermark away: there is nothing to read of it any more."""
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                sa.delete(watermarks).where(watermarks.c.tenant == tenant, watermarks.c.stream == stream)
+            )
 
     async def is_due(self, tenant: str) -> bool:
         """Whether anything that waits may be tried now."""

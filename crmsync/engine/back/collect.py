@@ -2,7 +2,7 @@
 
 Each stream has a paging token of its own, which moves together with what was read before it. A token that Marketo
 does not take any more is replaced by one of the moment it stood for, so that nothing is lost as long as Marketo keeps
-activities.
+activities. What it does not keep any more is caught up with (``crmsync.engine.back.catchup``).
 
 What crmsync wrote itself comes back as an activity, too: it is recognised by its value, which is what the ledger says
 was agreed on, because an activity's source tells all API users alike ("Activities", Marketo REST API).
@@ -13,10 +13,22 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from datetime import timedelta
 
+from crmsync.engine.back.catchup import CatchUp
 from crmsync.engine.back.fields import Ledger, PersonFields
-from crmsync.engine.back.streams import DELETED, LIST, OTHERS, SKEW, Glimpse, Streams, list_name, moved, watched
+from crmsync.engine.back.streams import (
+    CATCH_UP,
+    DELETED,
+    LIST,
+    OTHERS,
+    OVERLAP,
+    SKEW,
+    Glimpse,
+    Streams,
+    list_name,
+    moved,
+    watched,
+)
 from crmsync.engine.destination import PERSON_KEY
 from crmsync.engine.session import Session
 from crmsync.errors import PagingTokenRefused
@@ -25,12 +37,6 @@ from crmsync.state.inbox import Creation, Waiting, Watermark
 from crmsync.state.records import DEAD, Known
 
 log = logging.getLogger("crmsync.engine")
-
-OVERLAP = timedelta(minutes=5)
-"""How far before its moment a lost token is taken up again; what comes twice is recognised by its value."""
-
-KEPT = {"changed": timedelta(days=90), "deleted": timedelta(days=14), "others": timedelta(days=90)}
-"""How long Marketo keeps activities ("Activities"; CRM synchronization white paper, "Retention")."""
 
 PAGES_A_ROUND = 30
 """Of 300 activities. What a round itself writes to people comes back (of leads and contacts 2,500 each, 17 full pages),
@@ -44,7 +50,8 @@ Record = tuple[str, str, Known]
 
 class Collector:
     """Collects for one tenant. ``notes`` tells what an administrator should know, ``noted`` of which entities there
-    are changes; with ``most`` pages of a stream read, the streams that have more are ``behind``. ``learn``: look up
+    are changes; with ``most`` pages of a stream read, the streams that have more are ``behind``, and so is what
+    is to be caught up with. ``learn``: look up
     some of the people whose Marketo id is not known yet, which is once a cycle."""
 
     def __init__(
@@ -74,15 +81,27 @@ class Collector:
         marks = await self._session.store.inbox.watermarks(self._session.name)
         missing = [stream for stream in self._streams.names if stream not in marks]
         if missing:
-            since = min((mark.moved_at for mark in marks.values()), default=self._session.clock() - SKEW)
+            others = [marks[stream].moved_at for stream in self._streams.names if stream in marks]
+            since = min(others, default=self._session.clock() - SKEW)
             token = await self._session.marketo.paging_token(since)
             for stream in missing:
                 mark = Watermark(stream=stream, token=token, moved_at=since)
                 await self._session.store.inbox.move(self._session.name, mark)
 
     async def run(self) -> None:
-        """Read all streams to their ends, or the next pages of each."""
+        """Read all streams to their ends, or the next pages of each; then catch up with what Marketo does not keep."""
         await self.start()
+        catch_up = CatchUp(self._session, self._fields)
+        try:
+            await catch_up.look_for_gaps(self._streams)
+            await self._read_all()
+            if not self.behind and not await catch_up.work(self._most):
+                self.behind.add(CATCH_UP)
+        finally:
+            self.notes += catch_up.notes
+            self.noted |= catch_up.noted
+
+    async def _read_all(self) -> None:
         for name in self._fields:
             self._field_sets[name] = await self._session.store.records.field_sets(self._session.name, name)
         await self._learn_ids(LEARNED_A_CYCLE if self._learn else 0)
@@ -136,11 +155,8 @@ class Collector:
 
     async def _renewed(self, mark: Watermark) -> Watermark:
         since = mark.moved_at - OVERLAP
-        kept = KEPT[mark.stream.partition(" ")[0]]
         moment = f"{since:%Y-%m-%d %H:%M} UTC"
         note = f"Marketo did not take its paging token any more ({mark.stream}); read again from {moment}"
-        if self._session.clock() - since > kept:
-            note += f", of which only {kept.days} days are kept: compare both sides"
         self.notes.append(note)
         log.warning("%s: %s", self._session.name, note)
         return mark.model_copy(update={"token": await self._session.marketo.paging_token(since)})

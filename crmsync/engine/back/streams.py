@@ -28,7 +28,14 @@ SKEW = timedelta(seconds=10)
 
 NOT_READ = "Changes in Marketo are not read"
 PERSON_ENTITIES = ("lead", "contact")
-OTHERS, DELETED, LIST = "others", "deleted", "list"
+OTHERS, DELETED, LIST, CATCH_UP = "others", "deleted", "list", "catch up"
+"""Names of watermarks beside those of changed fields; the last two are of no stream."""
+
+KEPT = {"changed": timedelta(days=90), DELETED: timedelta(days=14), OTHERS: timedelta(days=90)}
+"""How long Marketo keeps activities ("Activities"; CRM synchronization white paper, "Retention")."""
+
+OVERLAP = timedelta(minutes=5)
+"""How far before its moment a lost token is taken up again; what comes twice is recognised by its value."""
 
 
 def person_fields(schema: DynamicsSchema, selection: Selection) -> dict[str, PersonFields]:
@@ -43,6 +50,11 @@ def person_fields(schema: DynamicsSchema, selection: Selection) -> dict[str, Per
 def watched(fields: Mapping[str, PersonFields]) -> tuple[str, ...]:
     """The Marketo fields whose changes are asked for; one-way ones too, so that they can be told."""
     return tuple(dict.fromkeys(name for one in fields.values() for name in (*one.two_way, *one.told)))
+
+
+def is_too_old(mark: Watermark, now: datetime) -> bool:
+    """Whether Marketo does not keep all that happened since this watermark any more."""
+    return now - (mark.moved_at - OVERLAP) > KEPT[mark.stream.partition(" ")[0]]
 
 
 class Streams:
@@ -97,6 +109,8 @@ async def glimpse(session: Session, fields: Sequence[str]) -> Glimpse:
         return Glimpse(False)  # the cycle meets it again, and mends it
     except PermissionMissing as missing:
         return Glimpse(True, note=not_read(missing))
+    if CATCH_UP in marks or any(is_too_old(marks[name], at) for name in streams.names):
+        return Glimpse(False)  # there is more to do than to read on
     pages = dict(zip(streams.names, found, strict=True))
     return Glimpse(
         not any(page.activities or page.more for page in found),

@@ -8,6 +8,7 @@ decided as if its activity had been read; who is not there was deleted.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from crmsync.engine.back.fields import Ledger, PersonFields
 from crmsync.engine.destination import PERSON_KEY
@@ -16,8 +17,23 @@ from crmsync.state.inbox import Waiting
 from crmsync.state.records import DEAD
 
 
+class Unread(NamedTuple):
+    """How many of the people looked at were changed, and how many are not there."""
+
+    changed: int = 0
+    gone: int = 0
+
+
 async def note_unread(session: Session, fields: PersonFields, ids: Sequence[str]) -> bool:
     """Note what was changed in Marketo of these records; whether there was anything."""
+    return any(await look_for_unread(session, fields, ids, fields.two_way))
+
+
+async def look_for_unread(
+    session: Session, fields: PersonFields, ids: Sequence[str], names: Sequence[str], *, learn: bool = False
+) -> Unread:
+    """Note what was changed in Marketo of these records in the fields of these names, and who is gone. ``learn``: keep
+    the ids of those who have another one by now."""
     name, records = fields.entity.logical_name, session.store.records
     sets = await records.field_sets(session.name, name)
     known = await records.known(session.name, name, ids)
@@ -27,17 +43,20 @@ async def note_unread(session: Session, fields: PersonFields, ids: Sequence[str]
         if state.in_marketo and state.status not in DEAD and state.fingerprints and state.field_set is not None
     }
     if not agreed:
-        return False
-    rows = await session.marketo.people(PERSON_KEY, list(agreed), ["id", PERSON_KEY, *fields.two_way])
-    there: set[str] = set()
+        return Unread()
+    rows = await session.marketo.people(PERSON_KEY, list(agreed), ["id", PERSON_KEY, *names])
+    numbers: dict[str, int | None] = {}
     changed: list[Waiting] = []
     for row in rows:
         key = str(row[PERSON_KEY]).lower()
-        there.add(key)
-        foreign = [one for one in fields.two_way if not fields.unchanged(one, agreed[key][one], row.get(one))]
+        numbers[key] = int(row["id"])
+        foreign = [one for one in names if not fields.unchanged(one, agreed[key][one], row.get(one))]
         if foreign:
             changed.append(Waiting(key, int(row["id"]), frozenset(foreign)))
-    gone = sorted(agreed.keys() - there)
+    gone = sorted(agreed.keys() - numbers.keys())
     await session.store.people.bury(session.name, name, gone, "gone")
     await session.store.inbox.wait(session.name, name, changed)
-    return bool(gone or changed)
+    if learn:
+        others = {key: number for key, number in numbers.items() if number != known[key].marketo_id}
+        await records.set_marketo_ids(session.name, name, others)
+    return Unread(len(changed), len(gone))
