@@ -148,7 +148,9 @@ async def _idle(session: Session, found: Look) -> SyncReport:
 
 
 async def carry_all(session: Session, kind: Kind, path: DataPath, names: Sequence[str]) -> SyncReport:
-    """Carry these entities to their ends and keep the report in the store, also when it fails."""
+    """Carry these entities to their ends and keep the report in the store, also when it fails. What happened in Marketo
+    meanwhile is read by the cycles: until then people are looked at before they are written."""
+    path.from_marketo.reads_on = session.tenant.to_dynamics
 
     async def carry() -> None:
         for name in names:

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from crmsync.engine import setup
 from crmsync.engine.back import catchup
 from crmsync.engine.back.streams import CATCH_UP
 from crmsync.engine.compare import compare
 from crmsync.engine.report import SyncReport
+from crmsync.engine.resync import resync
 from crmsync.engine.session import utc_now
 from crmsync.engine.status import status
 from crmsync.engine.sync import cycle
@@ -196,3 +198,24 @@ async def test_a_delta_link_that_expired_says_from_when_it_was(connected: World)
     report = await away.cycle()
 
     assert any("delta link" in note and f"{last:%Y-%m-%d}" in note for note in report.notes), report.notes
+
+
+@pytest.mark.parametrize("entity", ["lead", "contact"])
+async def test_a_resync_does_not_write_over_what_was_changed_in_marketo_while_nobody_read_it(
+    connected: World, entity: str
+) -> None:
+    record = await a_synced(connected, entity, jobtitle="Director")
+    async with connected.session() as session:
+        await setup.disable_sync(session, "holidays")
+        await change_in_marketo(connected, record, title="Chief")
+        await change_in_dynamics(connected, entity, record, jobtitle="Head")
+        await resync(session, entities=[entity])
+        await setup.enable_sync(session)
+
+    await connected.cycle()
+
+    winner = {"lead": "Chief", "contact": "Head"}[entity]
+    assert (await in_dynamics(connected, entity, record, "jobtitle"))["jobtitle"] == winner
+    assert (await connected.person(record, "title"))["title"] == winner
+    [collision] = await (await connected.store()).collisions.all("contoso")
+    assert (collision.record_id, collision.marketo_field) == (record, "title")
