@@ -9,14 +9,14 @@ not found stays as it was: it is sent again.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import aclosing
 from typing import Any, NamedTuple
 
 from crmsync.engine.back.fields import Ledger, PersonFields
 from crmsync.engine.back.streams import PERSON_ENTITIES, Streams, person_fields
 from crmsync.engine.chosen import chosen_fields
-from crmsync.engine.destination import PERSON_KEY
+from crmsync.engine.destination import PERSON_KEY, Destination
 from crmsync.engine.fingerprint import WIDTH, fingerprints
 from crmsync.engine.session import Session
 from crmsync.errors import PagingTokenRefused, PermissionMissing
@@ -33,69 +33,136 @@ class Found(NamedTuple):
     holds: Callable[[str, bytes], bool]
 
 
+async def executed(session: Session, where: Destination, flight: Flight, keys: Sequence[str]) -> set[str]:
+    """Of which of these records it is proved that the request has been executed.
+
+    That a key is there proves a creation, and only where nobody but crmsync can have used it before. An update is
+    proved by a value that was not agreed on before, a deletion by the absence of what was there. Who writes the same
+    value by hand between a crash and the next run is not told from the request.
+    """
+    if flight.kind == "link":
+        return await where.present(keys)
+    if flight.kind == "merge":
+        return set(keys) - await where.present(keys)
+    known = await session.store.records.known(session.name, flight.entity, keys)
+    if flight.kind == "delete":
+        return {key for key in keys if key in known and known[key].in_marketo} - await where.present(keys)
+    proved: set[str] = set()
+    if flight.kind in ("sync", "import") and await _is_fresh(session, flight.entity):
+        new = [key for key in keys if key not in known]
+        proved |= await where.present(new) if new else set()
+    sent = await _sent(session, flight)
+    if sent is None or not known:
+        return proved
+    there = await (_in_dynamics if flight.kind == "back" else _in_marketo)(session, sent.fields, list(known))
+    return proved | {
+        key
+        for key, found in there.items()
+        if (marks := sent.agreed(known[key])) is not None
+        and any(found.holds(name, sent.of(key)[name]) for name in sent.differing(key, marks))
+    }
+
+
+async def _is_fresh(session: Session, entity: str) -> bool:
+    """Whether nobody but crmsync can have given a record of this entity its key."""
+    if entity in PERSON_ENTITIES:
+        return (await session.store.tenants.get(session.name)).key_is_fresh
+    custom = (await chosen_fields(session))[1].custom_objects.get(entity)
+    return custom is not None and custom.is_fresh
+
+
+class Sent:
+    """What a request carries, as fingerprints, beside what the ledger says."""
+
+    def __init__(self, fields: PersonFields, flight: Flight, sets: Mapping[int, tuple[str, ...]]) -> None:
+        assert flight.field_set is not None
+        assert flight.marks is not None
+        self.fields = fields
+        self._sets = sets
+        self.names = sets[flight.field_set]
+        width = len(self.names) * WIDTH
+        self._marks = {key: flight.marks[at * width : (at + 1) * width] for at, key in enumerate(flight.keys)}
+
+    def of(self, key: str) -> Ledger:
+        return Ledger(self.names, self.names, self._marks[key])
+
+    def agreed(self, known: Known) -> Ledger | None:
+        """What was agreed on before, where anything was."""
+        if known.fingerprints is None or known.field_set is None or known.status in DEAD:
+            return None
+        return Ledger(self.names, self._sets[known.field_set], known.fingerprints)
+
+    def differing(self, key: str, agreed: Ledger) -> list[str]:
+        """The fields whose value the request changes."""
+        sent = self.of(key)
+        return [name for name in self.names if name in self.fields.mappings and sent[name] != agreed[name]]
+
+
+async def _sent(session: Session, flight: Flight) -> Sent | None:
+    """None where the request does not say what it carries, or what it carried is not synced any more."""
+    if flight.marks is None or flight.field_set is None or flight.entity not in PERSON_ENTITIES:
+        return None
+    fields = person_fields(*await chosen_fields(session)).get(flight.entity)
+    sets = await session.store.records.field_sets(session.name, flight.entity)
+    return Sent(fields, flight, sets) if fields is not None and flight.field_set in sets else None
+
+
 async def learned(session: Session, flight: Flight) -> list[Outcome]:
     """The ledger's rows as they should be, where the request has changed what is agreed on."""
-    if flight.marks is None or flight.field_set is None or flight.entity not in PERSON_ENTITIES:
+    sent = await _sent(session, flight)
+    if sent is None:
         return []
-    fields = person_fields(*await chosen_fields(session)).get(flight.entity)
-    if fields is None:
-        return []
-    there = await (_in_dynamics if flight.kind == "back" else _in_marketo)(session, fields, flight.keys)
-    records = session.store.records
-    sets = await records.field_sets(session.name, flight.entity)
-    known = await records.known(session.name, flight.entity, list(there))
-    sent = _by_key(flight, len(sets[flight.field_set]) * WIDTH)
-    rows = [_row(flight, fields, sets, key, sent[key], known.get(key), found) for key, found in there.items()]
+    in_marketo = flight.kind != "back"
+    there = await (_in_marketo if in_marketo else _in_dynamics)(session, sent.fields, flight.keys)
+    if in_marketo:
+        there = await _with_what_was(session, sent.fields, there)
+    known = await session.store.records.known(session.name, flight.entity, list(there))
+    rows = [_row(flight, sent, key, known.get(key), found) for key, found in there.items()]
     return [row for row in rows if row is not None]
 
 
-def _row(
-    flight: Flight,
-    fields: PersonFields,
-    sets: Mapping[int, tuple[str, ...]],
-    key: str,
-    marks: bytes,
-    before: Known | None,
-    found: Found,
-) -> Outcome | None:
+def _row(flight: Flight, sent: Sent, key: str, before: Known | None, found: Found) -> Outcome | None:
     assert flight.field_set is not None
+    marks = sent.of(key)
     if before is None:
         # Nobody but the request can have created it. It is written once more, as a whole but for what is changed there.
-        blank = Outcome(key, "unknown", True, found.marketo_id, flight.field_set, marks, None, None, 0)
+        blank = Outcome(key, "unknown", True, found.marketo_id, flight.field_set, marks.joined(), None, None, 0)
         return blank if flight.kind != "back" else None
-    if before.fingerprints is None or before.field_set is None or before.status in DEAD:
+    ledger = sent.agreed(before)
+    if ledger is None:
         return None
-    names = sets[flight.field_set]
-    sent, ledger = Ledger(names, names, marks), Ledger(names, sets[before.field_set], before.fingerprints)
     old = ledger.joined()
-    for name in set(names) & fields.mappings.keys():
-        if sent[name] != ledger[name] and found.holds(name, sent[name]):
-            ledger[name] = sent[name]
+    for name in sent.differing(key, ledger):
+        if found.holds(name, marks[name]):
+            ledger[name] = marks[name]
     if ledger.joined() == old:
         return None
     return Outcome(key, **{**before._asdict(), "field_set": flight.field_set, "fingerprints": ledger.joined()})
 
 
-def _by_key(flight: Flight, width: int) -> dict[str, bytes]:
-    assert flight.marks is not None
-    return {key: flight.marks[at * width : (at + 1) * width] for at, key in enumerate(flight.keys)}
-
-
-async def _in_marketo(session: Session, fields: PersonFields, keys: list[str]) -> dict[str, Found]:
+async def _in_marketo(session: Session, fields: PersonFields, keys: Sequence[str]) -> dict[str, Found]:
     rows = await session.marketo.people(PERSON_KEY, keys, ["id", PERSON_KEY, *fields.two_way])
-    there = {key: row for row in rows if (key := str(row[PERSON_KEY]).lower()) in keys}
-    since = await _since(session, fields, {int(row["id"]) for row in there.values()})
+    there = {key: row for row in rows if (key := str(row[PERSON_KEY]).lower()) in set(keys)}
 
     def found(row: Mapping[str, Any]) -> Found:
-        number = int(row["id"])
-
-        def holds(name: str, mark: bytes) -> bool:
-            values = [row.get(name), *(one[name] for one in since[number] if name in one)]
-            return any(fields.unchanged(name, mark, value) for value in values)
-
-        return Found(number, holds)
+        return Found(int(row["id"]), lambda name, mark: fields.unchanged(name, mark, row.get(name)))
 
     return {key: found(row) for key, row in there.items()}
+
+
+async def _with_what_was(session: Session, fields: PersonFields, there: Mapping[str, Found]) -> dict[str, Found]:
+    """The same, where also what a field was since changes were read last counts as held."""
+    since = await _since(session, fields, {one.marketo_id for one in there.values() if one.marketo_id is not None})
+
+    def widened(found: Found) -> Found:
+        values = since[found.marketo_id or 0]
+        return found._replace(
+            holds=lambda name, mark: (
+                found.holds(name, mark) or any(fields.unchanged(name, mark, one[name]) for one in values if name in one)
+            )
+        )
+
+    return {key: widened(found) for key, found in there.items()}
 
 
 async def _since(
@@ -118,7 +185,7 @@ async def _since(
     return found
 
 
-async def _in_dynamics(session: Session, fields: PersonFields, keys: list[str]) -> dict[str, Found]:
+async def _in_dynamics(session: Session, fields: PersonFields, keys: Sequence[str]) -> dict[str, Found]:
     entity = fields.entity
     select = sorted({fields.attribute(name).select_name for name in fields.two_way} | {MODIFIED_BY})
     rows = await session.dynamics.read_by_ids(entity, select, keys)

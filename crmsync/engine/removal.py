@@ -95,9 +95,10 @@ class Remover:
         for person in await self._session.marketo.people(self._where.key, missing, ["id", self._where.key]):
             numbers[str(person[self._where.key]).lower()] = int(person["id"])
         order = list(numbers)
-        answers = await self._session.marketo.delete_people([numbers[one] for one in order])
+        delete = partial(self._session.marketo.delete_people, [numbers[one] for one in order])
+        flight, answers = await self._loader.send("delete", order, delete)
         refused = {key: one for key, one in zip(order, answers, strict=True) if one.status != "deleted"}
-        await self._land_deletions(ids, refused, known, read_number)
+        await self._land_deletions(ids, refused, known, read_number, flight)
 
 
 def _deleted(record_id: str, known: Known, read_number: int) -> Outcome:

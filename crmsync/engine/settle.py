@@ -1,17 +1,21 @@
 """Settles requests whose answer was lost, in this run or in one that was killed (invariant 2).
 
-A call without an answer may still be executed in Marketo, and sending its records again meanwhile would create
-duplicates ("Leads": concurrent upserts of one key). It is over when all its keys are there, when its import has ended,
-or when Marketo's own time-out has passed; a deletion is over when none of its keys is there. Only then may its records
-be sent again, but for what is seen to have arrived (``crmsync.engine.landed``). A write to Dynamics names the version
-that it changes, or an id of its own, so it cannot be executed later and do harm: what it did is looked at, at once.
+A call without an answer may still be executed: sent again meanwhile its records would be created twice ("Leads":
+concurrent upserts of one key), and what is written meanwhile would be overwritten by it. It is over when its effect is
+seen on each of its records (``crmsync.engine.landed``), when its import has ended, or when the service cannot execute
+it any more. Only then may its records be sent again, but for what is seen to have arrived.
+
+How long is waited is counted from when this run began to look, by what it slept: no clock of the machine that sent the
+request, or that was set since, is believed. Of the services it is assumed that they execute nothing later than their
+own time-outs say.
 """
 
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Literal
 
 from crmsync.engine.destination import (
     CUSTOM_KEY,
@@ -22,24 +26,62 @@ from crmsync.engine.destination import (
     destination_in,
     destination_of_roles,
 )
-from crmsync.engine.landed import learned
+from crmsync.engine.landed import executed, learned
 from crmsync.engine.session import Session
-from crmsync.errors import RecordMissing
+from crmsync.errors import CrmsyncError, RecordMissing, ServiceUnavailable, TransportFailed
 from crmsync.fields.model import Selection
 from crmsync.marketo.bulk import Imports
-from crmsync.state.flights import Flight
+from crmsync.state.flights import Flight, FlightKind
+from crmsync.state.records import Outcome
 
 log = logging.getLogger("crmsync.engine")
 
-IMPORT_SECONDS = 600
-"""How long an import whose number was lost may wait in Marketo's queue before its keys show up."""
+SECONDS: dict[FlightKind, int] = {"import": 600, "back": 150, "merge": 210}
+"""How long a request may be executed after it was sent: an import whose number was lost waits in Marketo's queue, a
+batch of Dataverse is given up after two minutes, a merge after 180 seconds ("Performance"). Where nothing stands here
+the destination says it."""
 
+KEYS_A_LOOK = 300
 POLL_SECONDS = 2
+LONGEST_PAUSE = 30
+
+
+class Patience:
+    """How long was waited for what was in flight already when this began."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.waited = 0.0
+
+    async def nap(self, until: float) -> None:
+        """Wait a while, longer each time, but not beyond ``until`` in all."""
+        pause = min(max(POLL_SECONDS, self.waited), LONGEST_PAUSE, until - self.waited)
+        await self._session.sleep(pause)
+        self.waited += pause
+
+
+@asynccontextmanager
+async def by_id(
+    session: Session, entity: str, kind: Literal["link", "merge"], keys: Sequence[str]
+) -> AsyncIterator[Flight]:
+    """Note a call that names people by Marketo's ids while it is under way and until its outcomes are written: a run
+    that comes after a crash writes nothing before it is over."""
+    flights = session.store.flights
+    flight = await flights.take_off(session.name, entity, kind, keys)
+    try:
+        yield flight
+    except (TransportFailed, ServiceUnavailable):
+        raise
+    except CrmsyncError:
+        await flights.never_left(flight.id)
+        raise
+    await flights.settle(session.name, flight)
 
 
 async def settle_all(session: Session) -> int:
     """Settle every request that an earlier run left in flight; the answer is how many there were."""
     flights = await session.store.flights.all(session.name)
+    patience = Patience(session)
     for flight in flights:
         log.info(
             "%s: settling a request of %d %s records, sent %s",
@@ -48,7 +90,7 @@ async def settle_all(session: Session) -> int:
             flight.entity,
             flight.sent_at.isoformat(timespec="seconds"),
         )
-        await settle(session, await _where(session, flight.entity), flight)
+        await settle(session, await _where(session, flight.entity), flight, patience)
     return len(flights)
 
 
@@ -70,31 +112,44 @@ async def _nothing(*_: object) -> list[Any]:
     return []
 
 
-async def settle(session: Session, where: Destination, flight: Flight) -> None:
+async def settle(session: Session, where: Destination, flight: Flight, patience: Patience | None = None) -> None:
     """Wait until this request is over, then let its records be sent again."""
     if flight.job is not None and where.imports is not None:
         await _until_ended(session, where.imports, flight.job)
-    elif flight.kind != "back":
-        seconds = IMPORT_SECONDS if flight.kind == "import" else where.call_seconds
-        await _until_over(session, where, flight, timedelta(seconds=seconds))
-    await session.store.flights.settle(session.name, flight, await learned(session, flight))
+    else:
+        seconds = SECONDS.get(flight.kind, where.call_seconds)
+        await _until_over(session, where, flight, patience or Patience(session), seconds)
+    outcomes = await (_deleted if flight.kind == "delete" else _learned)(session, where, flight)
+    await session.store.flights.settle(session.name, flight, outcomes)
 
 
-async def _until_over(session: Session, where: Destination, flight: Flight, patience: timedelta) -> None:
+async def _until_over(session: Session, where: Destination, flight: Flight, patience: Patience, seconds: float) -> None:
     open_keys = list(flight.keys)
-    while open_keys:
-        some = open_keys[:300]
+    while open_keys and patience.waited < seconds:
+        some = open_keys[:KEYS_A_LOOK]
         try:
-            there = await where.present(some)
+            over = await executed(session, where, flight, some)
         except RecordMissing:
             return  # their custom object was deleted in Marketo, with all that there was of it
-        over = set(some) - there if flight.kind == "delete" else there
         if over:
             open_keys = [key for key in open_keys if key not in over]
-        elif session.clock() >= flight.sent_at + patience:
-            return
         else:
-            await session.sleep(POLL_SECONDS)
+            await patience.nap(seconds)
+
+
+async def _learned(session: Session, _: Destination, flight: Flight) -> list[Outcome]:
+    return await learned(session, flight)
+
+
+async def _deleted(session: Session, where: Destination, flight: Flight) -> list[Outcome]:
+    """The rows of what is gone: that it is says nothing about a deletion that is sent from now on."""
+    known = await session.store.records.known(session.name, flight.entity, flight.keys)
+    try:
+        there = await where.present(flight.keys) if known else set()
+    except RecordMissing:
+        there = set()
+    gone = {key: row for key, row in known.items() if key not in there}
+    return [Outcome(key, **{**row._asdict(), "in_marketo": False}) for key, row in gone.items()]
 
 
 async def _until_ended(session: Session, imports: Imports, job: int) -> None:

@@ -21,8 +21,11 @@ from crmsync.engine.destination import DELETED_FLAG, PERSON_KEY
 from crmsync.engine.fingerprint import NEVER_AGREED
 from crmsync.engine.load import NOBODY
 from crmsync.engine.session import Session
+from crmsync.engine.settle import SECONDS, Patience, by_id
 from crmsync.engine.succession import Predecessor, person_of, tombstone
 from crmsync.errors import CrmsyncError, RecordMissing, RecordRefused, TransportFailed
+from crmsync.marketo.outcomes import Outcome as Answer
+from crmsync.state.flights import Flight
 from crmsync.state.inbox import Waiting
 from crmsync.state.records import DEAD, Known, Outcome
 from crmsync.state.succession import Continuation, Tombstone
@@ -31,10 +34,6 @@ from crmsync.state.syncerrors import SyncError
 log = logging.getLogger("crmsync.engine")
 
 TYPES = {"lead": "Lead", "contact": "Contact"}
-MERGE_SECONDS = 210
-"""Marketo ends a merge after 180 seconds ("Performance"); half a minute more for the way."""
-
-POLL_SECONDS = 2
 
 Key = tuple[str, str]
 Row = dict[str, Any]
@@ -120,7 +119,16 @@ class Uniting:
             }
             for one, of in pairs
         ]
-        answers = await self._session.marketo.sync_people(changes, action="updateOnly", lookup_field="id")
+        async with by_id(self._session, pairs[0][0].entity, "link", [one.heir for one, _ in pairs]):
+            answers = await self._session.marketo.sync_people(changes, action="updateOnly", lookup_field="id")
+            return await self._continued(pairs, people, answers)
+
+    async def _continued(
+        self,
+        pairs: Sequence[tuple[Inheritance, Predecessor]],
+        people: Mapping[str, Row],
+        answers: Sequence[Answer],
+    ) -> list[tuple[Inheritance, Predecessor]]:
         left, go_on, done = [], [], []
         for (one, of), answer in zip(pairs, answers, strict=True):
             person = int(people[of.record_id]["id"])
@@ -159,8 +167,9 @@ class Uniting:
         )
         if person["id"] != winner["id"]:
             try:
-                await self._keep_opt_outs(one, winner, person)
-                await self._until_merged(int(winner["id"]), int(person["id"]), loser.record_id)
+                async with by_id(self._session, loser.entity, "merge", [loser.record_id]) as flight:
+                    await self._keep_opt_outs(one, winner, person)
+                    await self._until_merged(int(winner["id"]), int(person["id"]), flight)
             except RecordRefused as refusal:
                 await self._refuse(loser, refusal)
                 return False
@@ -168,7 +177,7 @@ class Uniting:
         log.info("%s: the person of %s is merged into that of %s", self._session.name, loser.record_id, one.heir)
         return True
 
-    async def _until_merged(self, winner: int, loser: int, key: str) -> None:
+    async def _until_merged(self, winner: int, loser: int, flight: Flight) -> None:
         """Merge; when the answer is lost, wait until the loser is gone, or the merge cannot be under way any more."""
         try:
             await self._session.marketo.merge_people(winner, [loser])
@@ -176,12 +185,13 @@ class Uniting:
             if await self._session.marketo.people("id", [str(loser)], ["id"]):
                 raise RecordRefused(missing.message, remedy=missing.remedy, code=missing.code) from missing
         except TransportFailed:
-            until = self._session.clock() + timedelta(seconds=MERGE_SECONDS)
+            patience = Patience(self._session)
             while await self._session.marketo.people("id", [str(loser)], ["id"]):
-                if self._session.clock() >= until:
+                if patience.waited >= SECONDS["merge"]:
+                    await self._session.store.flights.settle(self._session.name, flight)
                     raise
-                await self._session.sleep(POLL_SECONDS)
-            log.warning("%s: the answer to the merge of %s was lost; it was done", self._session.name, key)
+                await patience.nap(SECONDS["merge"])
+            log.warning("%s: the answer to the merge of %s was lost; it was done", self._session.name, flight.keys[0])
 
     async def _keep_opt_outs(self, one: Inheritance, winner: Row, loser: Row) -> None:
         """What the loser said no to, the winner says no to as well, on both sides: a merge is no consent."""

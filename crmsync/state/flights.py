@@ -21,8 +21,9 @@ from crmsync.state.records import Outcome
 from crmsync.state.sql import among, now, of_entity, upsert
 from crmsync.state.tables import in_flight, records
 
-FlightKind = Literal["sync", "import", "delete", "back"]
-"""``back``: to Dynamics; the others to Marketo."""
+FlightKind = Literal["sync", "import", "delete", "back", "link", "merge"]
+"""``back``: to Dynamics; the others to Marketo. ``link``: people get these keys; ``merge``: people with these keys are
+merged into others. Both name people by Marketo's ids, so they create nobody."""
 
 
 class Flight(BaseModel):
@@ -90,7 +91,7 @@ class FlightStore(SubStore):
         ]
         async with self._engine.begin() as connection:
             await upsert(connection, records, rows)
-            if flight.kind != "back":
+            if flight.kind in ("sync", "import", "delete"):
                 await _insert_unknown(connection, tenant, flight.entity, flight.keys, {})
             await connection.execute(sa.delete(in_flight).where(in_flight.c.id == flight.id))
 

@@ -191,7 +191,8 @@ async def test_a_run_that_dies_while_it_creates_creates_nobody_twice(
     async with connected.browser() as client:
         await client.delete(f"{connected.ready.admin_url}/faults")
 
-    await cycle_as(connected, **options)
+    async with connected.session(tenant=tenant, sleep=hurry) as session:
+        await cycle(session, force=True)
 
     found = await connected.rows("lead", KEYS["lead"], filter="emailaddress1 eq 'ada@marketo.example'")
     assert [row["leadid"] for row in found] == [(await record_of(connected, ada))["dynamicsId"]]

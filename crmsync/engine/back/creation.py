@@ -24,6 +24,7 @@ from crmsync.engine.load import NOBODY
 from crmsync.engine.plan import SYNC_FILTER
 from crmsync.engine.report import BackCounts
 from crmsync.engine.session import Session
+from crmsync.engine.settle import by_id
 from crmsync.errors import CrmsyncError, RecordRefused, TryAgainLater
 from crmsync.marketo.outcomes import Outcome as Answer
 from crmsync.state.inbox import Creation, Waiting
@@ -80,7 +81,9 @@ class Creator:
         await self._session.store.inbox.name_creations(self._session.name, ids)
         created, refused = await self._create(bodies, ids)
         tried_before = {one.marketo_id for one in waiting if one.record_id is not None}
-        await self._link({one: ids[one] for one in created}, people, bodies, refused, tried_before)
+        if created:
+            async with by_id(self._session, self._name, "link", [ids[one] for one in created]):
+                await self._link({one: ids[one] for one in created}, people, bodies, refused, tried_before)
         await self._refuse(refused)
         return len(wanted)
 
@@ -177,8 +180,6 @@ class Creator:
         A value that Dynamics cannot take waits as a change of its own, and becomes a sync error of that field. A record
         that was made before may have been met while its person was not linked: it is read once more.
         """
-        if not ids:
-            return
         rows = [
             {"id": one, PERSON_KEY: record_id, "msType": TYPES[self._name], DELETED_FLAG: False}
             for one, record_id in ids.items()
