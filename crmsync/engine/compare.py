@@ -30,6 +30,7 @@ from crmsync.engine.connections import ConnectionLane
 from crmsync.engine.custom.planner import planner_for
 from crmsync.engine.datapath import LEAVE_OUT_CUSTOM, DataPath, may_be_left_out
 from crmsync.engine.destination import DELETED_FLAG, ROLE, TARGETS
+from crmsync.engine.fingerprint import fingerprints
 from crmsync.engine.lane import Lane
 from crmsync.engine.links import Links, nobody
 from crmsync.engine.names import COMPARABLE, check_names, comparable_names
@@ -46,6 +47,7 @@ from crmsync.errors import OperatorMustAct, RecordRefused, StateMismatch
 from crmsync.fields.model import KEY_FIELDS, Selection
 from crmsync.fields.values import equal
 from crmsync.marketo.schema import Target
+from crmsync.state.forms import Forms
 from crmsync.state.lifecycle import TenantState
 from crmsync.state.waits import PERSON, Wait
 from crmsync.state.waits import Kind as WaitKind
@@ -177,6 +179,8 @@ class _Entity:
         self._progress = progress
         self._seen = SeenIds()
         self._opted_out: dict[str, OptedOut] = {}
+        self._person = self._fields if self._target == "person" else None
+        self._forms: Mapping[str, Forms] = {}
         self._read_number = 1
         self.counts = result.entities.setdefault(self._name, Compared())
 
@@ -244,6 +248,7 @@ class _Entity:
     async def _differences(self, plan: Plan, rows: Mapping[str, dict[str, Any]]) -> list[Difference]:
         self._opted_out.clear()
         ids = [change.record_id for change in plan.changes]
+        self._forms = await self._session.store.forms.of(self._session.name, self._name, ids) if self._person else {}
         in_marketo = await self._in_marketo(ids, list(self._mappings))
         waits = await self._session.store.waits.of(self._session.name, self._name, ids)
         links = await self._links_to_come(plan)
@@ -287,11 +292,13 @@ class _Entity:
             return self._difference(change.record_id, "missing in Marketo")
         if len(there) > 1:
             return self._difference(change.record_id, "twice in Marketo")
-        [person] = there
-        fields = [name for name, value in change.payload.items() if not self._same(name, value, person.get(name))]
+        [person], record_id = there, change.record_id
+        fields = [
+            name for name, value in change.payload.items() if not self._same(record_id, name, value, person.get(name))
+        ]
         opt_outs = {name for name, mapping in self._mappings.items() if mapping.attribute in OPT_OUTS}
         for name in sorted((held | opt_outs) & self._mappings.keys() - change.payload.keys()):
-            if not self._same(name, self._in_dynamics(name, row), person.get(name)):
+            if not self._same(record_id, name, self._in_dynamics(name, row), person.get(name)):
                 fields.append(name)
         fields += [name for name, kind in LINKS.items() if kind in waiting and name not in fields]
         cannot_be_sent = {error.field: error.code for error in change.errors}
@@ -312,8 +319,11 @@ class _Entity:
         except RecordRefused:
             return None
 
-    def _same(self, field: str, sent: Any, read: Any) -> bool:
-        return equal(self._mappings[field], sent, read)
+    def _same(self, record_id: str, field: str, sent: Any, read: Any) -> bool:
+        if self._person is None or field not in self._person.mappings:
+            return equal(self._mappings[field], sent, read)
+        form = self._forms.get(record_id, {}).get(field)
+        return self._person.same(field, sent, read) or self._person.unchanged(field, fingerprints([sent]), read, form)
 
     async def _vanished(self) -> None:
         """Records that the ledger has in Marketo and this reading of Dynamics did not meet."""

@@ -89,7 +89,8 @@ class Lane:
     ) -> None:
         self._session = session
         self._entity = entity
-        self._unread = PersonFields(entity, selection) if unread and entity.logical_name in PERSON_ENTITIES else None
+        self._person = PersonFields(entity, selection) if entity.logical_name in PERSON_ENTITIES else None
+        self._unread = self._person if unread else None
         self._select = selection.select(entity)
         self._names = selection.field_names(entity.logical_name)
         self._columns = selection.columns(entity.logical_name)
@@ -107,7 +108,8 @@ class Lane:
         """Number the field set; before anything else."""
         await self._planner.prepare()
         name = self._entity.logical_name
-        self._loader = Loader(self._session, name, self._where, self._planner.field_set, self._columns)
+        columns = self._columns
+        self._loader = Loader(self._session, name, self._where, self._planner.field_set, columns, self._person)
         self._remover = Remover(self._session, name, self._where, self._loader)
         self._importer = Importer(self._session, self._loader, name, self._where)
 
@@ -117,7 +119,7 @@ class Lane:
 
     @property
     def notes(self) -> list[str]:
-        return self._importer.notes
+        return [*self._importer.notes, *self._loader.notes]
 
     async def first_read(self, checkpoint: Checkpoint, *, through: bool = True) -> Checkpoint:
         """Read everything, from the start or from where it was left, and end with the link to later changes; without

@@ -13,8 +13,10 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from datetime import timedelta
 from typing import Any
 
+from crmsync.engine.back.fields import PersonFields
 from crmsync.engine.destination import Destination
 from crmsync.engine.field_refusals import FieldRefusals, may_be_saved
+from crmsync.engine.forms import Written, note_forms
 from crmsync.engine.parking import type_refused, works_now
 from crmsync.engine.plan import Change
 from crmsync.engine.report import Counts
@@ -44,8 +46,9 @@ NOT_IMPORTED = "import"
 
 
 class Loader:
-    """Writes one entity's changes; ``counts`` grows as outcomes are recorded. ``columns`` are the Dynamics columns of
-    the field set's fields, in its order; without them records are refused as a whole."""
+    """Writes one entity's changes; ``counts`` and ``notes`` grow as outcomes are recorded. ``columns`` are the Dynamics
+    columns of the field set's fields, in its order; without them records are refused as a whole. ``fields``: a
+    person's."""
 
     def __init__(
         self,
@@ -54,6 +57,7 @@ class Loader:
         where: Destination,
         field_set: int,
         columns: Mapping[str, str] | None = None,
+        fields: PersonFields | None = None,
     ) -> None:
         self._session = session
         self._entity = entity
@@ -65,7 +69,9 @@ class Loader:
         self._refusals = FieldRefusals(self, self._columns)
         self._looking = asyncio.Lock()
         self._types_looked_at = False
+        self._fields = fields
         self.counts = Counts()
+        self.notes: list[str] = []
 
     async def write(self, changes: Sequence[Change], read_number: int) -> None:
         """Write these changes, several calls at a time; no record stands in two of them. Raises ``ColumnMissing``, when
@@ -197,6 +203,7 @@ class Loader:
             async with self._gate:
                 marks = [change.fingerprints for change in batch]
                 flight, answers = await self.call(keys, rows, action, self._parents(batch), marks)
+                await self.note_forms(keys, rows, answers)
         except ColumnMissing as hidden:
             self._hidden = hidden
             return
@@ -237,6 +244,7 @@ class Loader:
         async with self._gate:
             keys = [change.record_id for change in batch]
             flight, answers = await self.call(keys, rows, action, self._parents(batch), marks)
+            await self.note_forms(keys, rows, answers)
         await self.land([], [], Counts(), flight)
         return answers
 
@@ -274,6 +282,20 @@ class Loader:
                 return unknown
         refused = next((one for one in answers if _for_a_field(one)), None)
         return None if refused is None else type_refused(self._session.name, self._entity, refused.reason)
+
+    async def note_forms(
+        self, keys: Sequence[str], rows: Sequence[Mapping[str, Any]], answers: Sequence[Answer]
+    ) -> None:
+        """See what Marketo made of what it was just given, before that counts as agreed on."""
+        if self._fields is None or not self._session.tenant.to_dynamics:
+            return
+        written = {
+            key: Written(person, row)
+            for key, row, answer in zip(keys, rows, answers, strict=True)
+            if answer.status in {"created", "updated"} and (person := _number(answer.id)) is not None
+        }
+        notes = await note_forms(self._session, self._fields, written) if written else []
+        self.notes += [note for note in notes if note not in self.notes]
 
     async def call(
         self,

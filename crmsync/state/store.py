@@ -18,6 +18,7 @@ from crmsync.state.collisions import CollisionStore
 from crmsync.state.database import connect
 from crmsync.state.engine import OUTAGE_SECONDS, Patience, PatientEngine
 from crmsync.state.flights import FlightStore
+from crmsync.state.forms import FormStore
 from crmsync.state.inbox import InboxStore
 from crmsync.state.leases import LeaseStore
 from crmsync.state.participants import ParticipantStore
@@ -64,6 +65,10 @@ class Store:
         return FlightStore(self._patient)
 
     @cached_property
+    def forms(self) -> FormStore:
+        return FormStore(self._patient)
+
+    @cached_property
     def people(self) -> PeopleStore:
         return PeopleStore(self._patient)
 
@@ -93,7 +98,7 @@ class Store:
 
     @cached_property
     def waits(self) -> WaitStore:
-        return WaitStore(self.engine)
+        return WaitStore(self._patient)
 
     @cached_property
     def runs(self) -> RunStore:

@@ -284,6 +284,19 @@ marketo_changes = sa.Table(
     sa.Column("not_before", UtcTime),
 )
 
+own_forms = sa.Table(
+    "own_forms",
+    metadata,
+    _tenant(primary_key=True),
+    sa.Column("entity", sa.String(100), primary_key=True),
+    sa.Column("record_id", sa.String(36), primary_key=True),
+    sa.Column("field", sa.String(255), primary_key=True),
+    sa.Column("sent", sa.LargeBinary, nullable=False),
+    sa.Column("stored", sa.LargeBinary, nullable=False),
+    sa.Column("since", UtcTime, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 creations = sa.Table(
     "creations",
     metadata,

@@ -13,8 +13,8 @@ from typing import Any, Literal, NamedTuple, cast
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from crmsync.state.engine import SubStore
 from crmsync.state.sql import among, of_entity
 from crmsync.state.syncerrors import TO_DYNAMICS, TO_MARKETO, SyncError, keep_errors
 from crmsync.state.tables import creations, in_flight, marketo_changes, pending, records, sync_errors
@@ -59,11 +59,8 @@ class Queue(NamedTuple):
     since: datetime | None
 
 
-class WaitStore:
+class WaitStore(SubStore):
     """Reads what waits in one database, whatever table it waits in. Every method is one transaction."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
 
     async def of(self, tenant: str, entity: str, ids: Collection[str]) -> dict[str, list[Wait]]:
         """Why these records wait; those that do not are absent."""

@@ -33,6 +33,7 @@ from crmsync.engine.destination import PERSON_KEY
 from crmsync.engine.session import Session
 from crmsync.errors import PagingTokenRefused
 from crmsync.marketo.activities import Activity, ActivityPage
+from crmsync.state.forms import Form, Forms
 from crmsync.state.inbox import Creation, Waiting, Watermark
 from crmsync.state.records import DEAD, Known
 
@@ -164,26 +165,39 @@ class Collector:
     # Changed fields
 
     async def _keep_changes(self, activities: Iterable[Activity], mark: Watermark) -> None:
-        changed: dict[int, dict[str, str | None]] = {}
+        changed: dict[int, dict[str, list[str | None]]] = {}
         for one in activities:
             if one.kind == "changed":
-                changed.setdefault(one.lead_id, {}).update(one.values)
+                for name, value in one.values.items():
+                    changed.setdefault(one.lead_id, {}).setdefault(name, []).append(value)
         waiting: dict[str, list[Waiting]] = {}
-        for person, (entity, record_id, known) in (await self._records(changed)).items():
-            fields = self._foreign(entity, record_id, known, changed[person])
+        found = await self._records(changed)
+        forms = {
+            name: await self._session.store.forms.of(
+                self._session.name, name, [record_id for entity, record_id, _ in found.values() if entity == name]
+            )
+            for name in {entity for entity, _, _ in found.values()}
+        }
+        for person, (entity, record_id, known) in found.items():
+            fields = self._foreign(entity, known, changed[person], forms[entity].get(record_id, {}))
             if fields:
                 waiting.setdefault(entity, []).append(Waiting(record_id, person, fields))
         self.noted |= waiting.keys()
         await self._session.store.inbox.move(self._session.name, mark, changes=waiting)
 
-    def _foreign(self, entity: str, record_id: str, known: Known, values: Mapping[str, str | None]) -> frozenset[str]:
-        """The fields whose new value is not the one that was agreed on: somebody else changed them."""
+    def _foreign(
+        self, entity: str, known: Known, values: Mapping[str, Sequence[str | None]], forms: Forms
+    ) -> frozenset[str]:
+        """The fields whose new value is not the one that was agreed on, nor what Marketo made of that: somebody else
+        changed them."""
         fields, told = self._fields[entity], self._fields[entity].told
-        values = {name: value for name, value in values.items() if name in fields.mappings or name in told}
+        values = {name: row for name, row in values.items() if name in fields.mappings or name in told}
         if known.fingerprints is None or known.field_set is None or known.status in DEAD:
             return frozenset()
         ledger = Ledger(fields.names, self._field_sets[entity][known.field_set], known.fingerprints)
-        foreign = [name for name in values if not fields.unchanged(name, ledger[name], values[name])]
+        foreign = [
+            name for name, row in values.items() if not _is_own(fields, name, ledger[name], row, forms.get(name))
+        ]
         for name in foreign:
             if name in told:
                 self._tell(f"{entity}: '{name}' was changed in Marketo and stays there: {told[name]}")
@@ -292,3 +306,11 @@ class Collector:
     def _creations(self, people: Iterable[int]) -> list[Creation]:
         wanted = self._session.tenant.create_in_dynamics
         return [Creation(person, wanted.as_, None) for person in dict.fromkeys(people)] if wanted else []
+
+
+def _is_own(fields: PersonFields, name: str, agreed: bytes, values: Sequence[str | None], form: Form | None) -> bool:
+    """Whether the last of a field's values is our own. Once Marketo has held just what was sent, another form of it is
+    somebody's change."""
+    if any(fields.unchanged(name, agreed, value) for value in values[:-1]):
+        form = None
+    return fields.unchanged(name, agreed, values[-1], form)

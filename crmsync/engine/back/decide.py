@@ -13,8 +13,8 @@ from typing import Any, Literal
 from crmsync.engine.back.fields import OPT_OUTS, PersonFields
 from crmsync.engine.fingerprint import fingerprints
 from crmsync.errors import RecordRefused
-from crmsync.fields.values import equal
 from crmsync.state.collisions import Side
+from crmsync.state.forms import Form
 from crmsync.tenants import Conflicts
 
 Move = Literal["nothing", "agreed", "to dynamics", "to marketo"]
@@ -36,11 +36,18 @@ class Decision:
 
 
 def decide(
-    fields: PersonFields, conflicts: Conflicts, field: str, agreed: bytes, row: dict[str, Any], marketo: Any
+    fields: PersonFields,
+    conflicts: Conflicts,
+    field: str,
+    agreed: bytes,
+    row: dict[str, Any],
+    marketo: Any,
+    form: Form | None = None,
 ) -> Decision:
-    """Decide about ``field``: ``agreed`` is the fingerprint of what both held, ``row`` Dynamics' row as it is now."""
+    """Decide about ``field``: ``agreed`` is the fingerprint of what both held, ``form`` what Marketo made of it,
+    ``row`` Dynamics' row as it is now."""
     mapping = fields.mappings[field]
-    here = fields.unchanged(field, agreed, marketo)
+    here = fields.unchanged(field, agreed, marketo, form)
     try:
         dynamics = fields.sent(field, row)
     except RecordRefused:
@@ -49,7 +56,7 @@ def decide(
     there = fingerprints([dynamics]) == agreed
     if here:
         return Decision(field, "nothing" if there else "to marketo", dynamics, marketo)
-    if equal(mapping, dynamics, marketo):
+    if fields.same(field, dynamics, marketo):
         return Decision(field, "agreed", dynamics, marketo)
     if there:
         return Decision(field, "to dynamics", dynamics, marketo)

@@ -83,9 +83,8 @@ class FromMarketo:
             return
         for name, mine in person_fields(schema, selection).items():
             number = await self._session.store.records.field_set(self._session.name, name, mine.names)
-            loader = Loader(
-                self._session, name, destination(name, self._session.marketo), number, selection.columns(name)
-            )
+            where, columns = destination(name, self._session.marketo), selection.columns(name)
+            loader = Loader(self._session, name, where, number, columns, mine)
             work = WriteBack(self._session, mine, selection, loader, number, self._refresh)
             try:
                 start = self._go_on_after.pop(name, "")
@@ -98,7 +97,7 @@ class FromMarketo:
                     self._go_on_after[name] = after
             finally:
                 self._count(name, work.counts)
-                self._note(work.notes)
+                self._note([*work.notes, *loader.notes])
 
     def _count(self, name: str, counts: BackCounts) -> None:
         self.counts[name] = self.counts.get(name, BackCounts()) + counts

@@ -17,6 +17,8 @@ from crmsync.engine.fingerprint import WIDTH, fingerprints
 from crmsync.errors import RecordRefused
 from crmsync.fields.convert import Converter
 from crmsync.fields.model import Mapping, Selection
+from crmsync.fields.values import equal
+from crmsync.state.forms import Form
 
 OPT_OUTS = frozenset(
     {
@@ -111,11 +113,18 @@ class PersonFields:
         """The fingerprint of what Dynamics, having been given ``back``, would send."""
         return fingerprints([self.sent(field, {self.attribute(field).select_name: back})])
 
-    def unchanged(self, field: str, agreed: bytes, value: Any) -> bool:
-        """Whether Marketo's value is the one that was agreed on; for a boolean, nothing is as good as false."""
+    def unchanged(self, field: str, agreed: bytes, value: Any, form: Form | None = None) -> bool:
+        """Whether Marketo's value is the one that was agreed on, or the ``form`` in which Marketo holds it; for a
+        boolean, nothing is as good as false."""
         if self._every[field].data_type == "boolean" and value in (None, "", False, "false"):
             return agreed in _UNSET
-        return self.mark(field, value) == agreed
+        mark = self.mark(field, value)
+        return mark == agreed or (form is not None and form.sent == agreed and form.stored == mark)
+
+    def same(self, field: str, sent: Any, read: Any) -> bool:
+        """Whether a value that Marketo answers is the one that Dynamics sends: by its meaning, or because Dynamics,
+        having been given it, would send the same."""
+        return equal(self._every[field], sent, read) or self.unchanged(field, fingerprints([sent]), read)
 
 
 class Ledger:

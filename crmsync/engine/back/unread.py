@@ -44,13 +44,15 @@ async def look_for_unread(
     }
     if not agreed:
         return Unread()
+    forms = await session.store.forms.of(session.name, name, agreed)
     rows = await session.marketo.people(PERSON_KEY, list(agreed), ["id", PERSON_KEY, *names])
     numbers: dict[str, int | None] = {}
     changed: list[Waiting] = []
     for row in rows:
         key = str(row[PERSON_KEY]).lower()
         numbers[key] = int(row["id"])
-        foreign = [one for one in names if not fields.unchanged(one, agreed[key][one], row.get(one))]
+        own = forms.get(key, {})
+        foreign = [one for one in names if not fields.unchanged(one, agreed[key][one], row.get(one), own.get(one))]
         if foreign:
             changed.append(Waiting(key, int(row["id"]), frozenset(foreign)))
     gone = sorted(agreed.keys() - numbers.keys())

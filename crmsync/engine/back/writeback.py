@@ -101,6 +101,7 @@ class WriteBack:
         errors = await self._session.store.errors.refused_fields(
             self._session.name, self._name, ids, direction=TO_DYNAMICS
         )
+        self._forms = await self._session.store.forms.of(self._session.name, self._name, known)
         works, landing = [], Landing()
         landing.count(read=len(waiting))
         for one in waiting:
@@ -150,7 +151,8 @@ class WriteBack:
             if name not in self._fields.mappings:
                 work.settled.add(name)  # not synced any more
                 continue
-            decision = decide(self._fields, conflicts, name, ledger[name], row, person.get(name))
+            form = self._forms.get(one.record_id, {}).get(name)
+            decision = decide(self._fields, conflicts, name, ledger[name], row, person.get(name), form)
             work.decisions.append(decision)
             if decision.move in ("nothing", "agreed"):
                 work.settled.add(name)
@@ -243,6 +245,7 @@ class WriteBack:
         rows = [{PERSON_KEY: change.record_id, **change.payload} for change in changes]
         ids, marks = [change.record_id for change in changes], [change.fingerprints for change in changes]
         flight, answers = await self._loader.call(ids, rows, "updateOnly", marks=marks)
+        await self._loader.note_forms(ids, rows, answers)
         answers = await self._loader.save(changes, answers)
         landing = Landing()
         refused = [

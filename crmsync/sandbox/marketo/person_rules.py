@@ -12,6 +12,7 @@ from typing import Any
 
 from crmsync.sandbox.marketo.errors import MarketoError
 from crmsync.sandbox.marketo.fields import Field, FieldTable
+from crmsync.sandbox.marketo.habits import habits_of, stored
 from crmsync.sandbox.marketo.objects import ObjectStore
 from crmsync.sandbox.marketo.people import COMPANY_KEY, OWNER_KEY, Key
 from crmsync.sandbox.marketo.switches import Switches
@@ -37,6 +38,7 @@ class PersonRules:
         self._switches = switches
         self._action = action
         self._lookup = lookup
+        self._habits = habits_of(switches)
 
     def read(self, record: Any) -> Prepared:
         """A record of Sync Leads; raises only what refuses the whole call."""
@@ -68,6 +70,8 @@ class PersonRules:
 
     def finish(self, prepared: Prepared) -> None:
         """The rules that concern the whole record, the same for a file's row."""
+        if self._habits:
+            self._store_in_own_way(prepared.values)
         email = prepared.values.get("email")
         if email is not None and not email.isascii():
             raise MarketoError(1001, email, "email")
@@ -77,6 +81,12 @@ class PersonRules:
         prepared.key = prepared.values.get(self._lookup.name)
         if prepared.key is None and not self._switches.on("missing_lookup_value", "create"):
             raise MarketoError(1003, f"Value for lookup field '{self._lookup.name}' not found")
+
+    def _store_in_own_way(self, values: dict[str, Any]) -> None:
+        for name, value in values.items():
+            field = self._fields.get(name)
+            if value is not None and field is not None and name != self._lookup.name:
+                values[name] = stored(value, field.data_type, self._habits)
 
     def _id(self, value: Any) -> int:
         if self._action != "updateOnly":
