@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Annotated, Any, Literal
 
 import httpx
@@ -101,6 +102,8 @@ _TYPES: dict[str, frozenset[type]] = {
 }
 """What JSON holds for the columns of each type ("Column data types"); others are not looked at."""
 
+Columns = dict[str, frozenset[type]]
+
 _NOTHING = frozenset({type(None)})
 _CONTEXT = "@odata.context"
 _DELETED = "$deletedEntity"
@@ -133,7 +136,7 @@ def data_of(entity: Entity, select: Sequence[str], *, tracked: bool = False) -> 
         rows: list[dict[str, Any]] = body["value"]
         if tracked and any(_CONTEXT in row for row in rows):
             rows = [row for row in rows if _CONTEXT not in row or not is_deleted(row)]
-        _look_at(rows, entity.primary_id, columns)
+        _look_at(rows, columns)
 
     return check
 
@@ -141,27 +144,30 @@ def data_of(entity: Entity, select: Sequence[str], *, tracked: bool = False) -> 
 def fits(entity: Entity, select: Sequence[str], rows: Sequence[dict[str, Any]]) -> bool:
     """Whether rows that came in another way are of this entity and these columns."""
     try:
-        _look_at(rows, entity.primary_id, _columns(entity, select))
+        _look_at(rows, _columns(entity, select))
     except Odd:
         return False
     return True
 
 
-def _look_at(rows: Sequence[dict[str, Any]], key: str, columns: Sequence[tuple[str, frozenset[type]]]) -> None:
-    if not {type(row.get(key)) for row in rows} <= {str}:
-        raise Odd("a record without its id")
-    names = {name for name, _ in columns}  # what is empty is null, and never left out
-    if not all(row.keys() >= names for row in rows):
-        raise Odd("a record without a selected column")
-    for name, types in columns:
-        if not {type(row.get(name)) for row in rows} <= types:
+def _look_at(rows: Sequence[dict[str, Any]], columns: Columns) -> None:
+    """Each row has its id and the selected columns (what is empty is null, and never left out), of the right types. A
+    column at a time, which costs less than reading the JSON did."""
+    try:
+        values = list(map(itemgetter(*columns), rows))
+    except KeyError:
+        raise Odd("a record without its id or a selected column") from None
+    held = zip(*values, strict=True) if len(columns) > 1 else (values,)
+    for (name, types), column in zip(columns.items(), held, strict=False):
+        if not types.issuperset(map(type, column)):
             raise OddValues(f"values of another type in {name}")
 
 
-def _columns(entity: Entity, select: Sequence[str]) -> list[tuple[str, frozenset[type]]]:
-    """The columns whose type is known, and what may stand in them."""
+def _columns(entity: Entity, select: Sequence[str]) -> Columns:
+    """The columns whose type is known, the key first, and what may stand in them."""
     known = {one.select_name: _TYPES.get(one.type) for one in entity.attributes.values()}
-    return [(name, types | _NOTHING) for name in select if (types := known.get(name))]
+    others = {name: types | _NOTHING for name in select if name != entity.primary_id and (types := known.get(name))}
+    return {entity.primary_id: frozenset({str}), **others}
 
 
 # Who we are

@@ -21,6 +21,7 @@ Source: the OpenAPI file (permission of each call), "Error Codes" (603, 1018), "
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -45,6 +46,7 @@ from crmsync.marketo.calls import (
     SYNC_PEOPLE,
     SYNC_SALES_PERSONS,
     Call,
+    Known,
 )
 from crmsync.marketo.rest import Rest
 
@@ -80,7 +82,7 @@ async def permissions(rest: Rest, *, custom_objects: bool = False) -> dict[str, 
 async def native_sync_is_on(rest: Rest) -> bool:
     """Whether Marketo's own CRM sync is on: then a company cannot be written (1018)."""
     try:
-        answer = await rest.send(SYNC_COMPANIES, body=orjson.dumps(COMPANY_PROBE))
+        answer = await rest.send(_harmless(SYNC_COMPANIES), body=orjson.dumps(COMPANY_PROBE))
     except NativeSyncOn:
         return True
     except CrmsyncError as error:
@@ -96,13 +98,18 @@ async def _is_allowed(rest: Rest, call: Call, body: dict[str, Any]) -> bool:
         if call.method == "GET":
             await rest.send(call, params=body)
         else:
-            await rest.send(call, body=orjson.dumps(body))
+            await rest.send(_harmless(call), body=orjson.dumps(body))
     except PermissionMissing:
         return False
     except CrmsyncError as error:
         if not _came_past_the_door(error):
             raise
     return True
+
+
+def _harmless(call: Call) -> Call:
+    """A write that cannot write anything, so that it may be repeated whatever became of it."""
+    return replace(call, repeat_if=Known.NOTHING)
 
 
 def _came_past_the_door(error: CrmsyncError) -> bool:

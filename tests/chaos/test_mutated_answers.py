@@ -150,8 +150,8 @@ METHODS = (
     ),
     Method("identity", lambda d, m, f: m.identity()),
     Method("usage_today", lambda d, m, f: m.usage_today()),
-    Method("permissions", lambda d, m, f: m.permissions(custom_objects=True), writes=True),
-    Method("native_sync_is_on", lambda d, m, f: m.native_sync_is_on(), writes=True),
+    Method("permissions", lambda d, m, f: m.permissions(custom_objects=True)),
+    Method("native_sync_is_on", lambda d, m, f: m.native_sync_is_on()),
     Method("marketo schema", lambda d, m, f: m.schema()),
     Method(
         "create_person_fields",
