@@ -32,6 +32,7 @@ async def sync_record(session: Session, record: str) -> SyncReport:
     await not_now(session, force=True)
     async with session.lease(patience=PATIENCE), stopping(session):
         path = await DataPath.open(session, None)
+        path.from_marketo.reads_on = session.tenant.to_dynamics  # the cycles read what happened there
         if entity in path.left_out:
             raise OperatorMustAct(
                 f"This tenant does not sync {entity}: {path.left_out[entity]}",

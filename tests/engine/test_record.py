@@ -9,6 +9,7 @@ import pytest
 from crmsync.engine.record import sync_record
 from crmsync.engine.report import SyncReport
 from crmsync.errors import OperatorMustAct, RecordMissing, StateMismatch
+from tests.engine.both_sides import a_synced, change_in_dynamics, change_in_marketo, in_dynamics
 from tests.world import World
 
 NOBODY = "6f0b1c2d-0000-4000-8000-000000000001"
@@ -114,3 +115,20 @@ async def test_a_record_waits_for_a_cycle_that_is_at_work(connected: World) -> N
 async def test_a_tenant_that_is_not_syncing_says_what_to_run(contoso: World) -> None:
     with pytest.raises(StateMismatch, match="not connected"):
         await push(contoso, f"lead:{NOBODY}")
+
+
+@pytest.mark.parametrize("entity", ["lead", "contact"])
+async def test_what_was_changed_in_marketo_since_the_last_cycle_is_decided_and_not_written_over(
+    connected: World, entity: str
+) -> None:
+    record = await a_synced(connected, entity, jobtitle="Director")
+    await change_in_marketo(connected, record, title="Chief")
+    await change_in_dynamics(connected, entity, record, jobtitle="Head", mobilephone="+1 555 0100")
+
+    await push(connected, f"{entity}:{record}")
+    assert (await connected.person(record, "title", "mobilePhone"))["mobilePhone"] == "+1 555 0100"
+    await connected.cycle()
+
+    winner = {"lead": "Chief", "contact": "Head"}[entity]
+    assert (await in_dynamics(connected, entity, record, "jobtitle"))["jobtitle"] == winner
+    assert (await connected.person(record, "title"))["title"] == winner
