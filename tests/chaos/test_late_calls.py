@@ -6,6 +6,7 @@ Nothing is lost, nothing is there twice, the newest value is on both sides, and 
 
 from __future__ import annotations
 
+import itertools
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,9 @@ from tests.engine.late_calls import BATCH, PEOPLE, Late, cycle_with, killed_cycl
 from tests.world import World, connected_world
 
 TRIALS = 3
+MOMENTS = 10
+"""How often is looked before a call that is let go has surely been executed, 20 ms each."""
+
 DEATHS = 2
 EDITS = 6
 FIELDS = [("jobtitle", "title"), ("mobilephone", "mobilePhone"), ("firstname", "firstName")]
@@ -74,8 +78,10 @@ class Trial:
         await killed_cycle(self._world, *((PEOPLE,) if side == "dynamics" else (BATCH,)), skip=side == "marketo")
         await self.edit(side)
 
+        asked = itertools.count()
+
         async def arrived() -> bool:
-            return False  # waited for a moment: which of the values it carried is newer now is not known here
+            return next(asked) > MOMENTS  # which of the values that it carried are newer now is not known here
 
         await cycle_with(self._world, Late(self._world, arrived, nap=self._chance.randint(1, 9)))
 
