@@ -155,8 +155,9 @@ def _look_at(rows: Sequence[dict[str, Any]], columns: Columns) -> None:
     column at a time, which costs less than reading the JSON did."""
     try:
         values = list(map(itemgetter(*columns), rows))
-    except KeyError:
-        raise Odd("a record without its id or a selected column") from None
+    except KeyError as missing:
+        kind = Odd if any(next(iter(columns)) not in row for row in rows) else OddValues
+        raise kind(f"a record without {missing.args[0]}") from None
     held = zip(*values, strict=True) if len(columns) > 1 else (values,)
     for (name, types), column in zip(columns.items(), held, strict=False):
         if not types.issuperset(map(type, column)):

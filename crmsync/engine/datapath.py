@@ -350,11 +350,22 @@ class DataPath:
 
     async def _see_types(self, change: AnotherType) -> None:
         """Go on by the metadata as they are now; raises the change where these do not explain it."""
+        name = change.entity
         try:
-            if change.entity is None or await self.refreshed(change.entity) is None:
+            if name is None or (await self.refreshed(name) is None and not await self._without_gone(name)):
                 raise change
         except ColumnMissing as parked:
             await self._park_hidden(parked)
+
+    async def _without_gone(self, name: str) -> bool:
+        """Whether columns that are selected do not exist any more, and are parked now."""
+        there = await self._session.dynamics.entity(name)
+        selected = self._selection.select(self._schema.entities[name])
+        gone = next((column for column in selected if not there.has(column)), None)
+        if gone is not None:
+            missing = ColumnMissing(f"{name} has no column {gone} any more", column=gone, entity=name)
+            await self._park_deleted(name, missing)
+        return gone is not None
 
     async def _park_hidden(self, change: ColumnMissing) -> None:
         """Go on without the fields that Marketo does not take any more: their entities are read anew without them."""
