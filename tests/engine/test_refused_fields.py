@@ -9,8 +9,16 @@ import pytest
 from crmsync.engine.compare import compare
 from crmsync.engine.setup import refresh_schema, select_fields
 from crmsync.engine.sync import first_sync
-from tests.engine.both_sides import a_synced, assert_quiet, change_in_dynamics, change_in_marketo, in_dynamics
+from tests.engine.both_sides import (
+    a_synced,
+    assert_quiet,
+    change_in_dynamics,
+    change_in_marketo,
+    cycle_as,
+    in_dynamics,
+)
 from tests.engine.scenarios.acts import company
+from tests.engine.test_created_in_marketo import a_list, creating, put_on_list, record_of, somebody
 from tests.engine.test_refused import errors_of, next_attempts_are_due, refusing, refusing_no_more
 from tests.world import World
 
@@ -234,6 +242,22 @@ async def test_what_dynamics_refuses_after_all_is_left_out_and_the_rest_is_writt
     assert (await in_dynamics(connected, "contact", contact, "jobtitle"))["jobtitle"] == "Chief"
     assert await errors_of(connected, contact) == []
     await assert_quiet(connected)
+
+
+async def test_who_is_to_be_created_is_created_without_the_field_that_is_refused(connected: World) -> None:
+    await refusing(connected, "jobtitle", service="dynamics")
+    options = creating("lead")
+    ada = await somebody(connected, title="Countess", unsubscribed=True)
+    await put_on_list(connected, await a_list(connected), ada)
+
+    await cycle_as(connected, **options)
+
+    record = (await record_of(connected, ada))["dynamicsId"]
+    row = await in_dynamics(connected, "lead", record, "firstname", "lastname", "jobtitle", "donotbulkemail")
+    assert (row["firstname"], row["lastname"], row["jobtitle"]) == ("Ada", "Lovelace", None)
+    assert row["donotbulkemail"] is True
+    await the_error(connected, record, "title", "Marketo → Dynamics")
+    await assert_quiet(connected, **options)
 
 
 async def test_a_date_goes_to_a_column_that_stores_a_time_of_day_as_midnight(connected: World) -> None:

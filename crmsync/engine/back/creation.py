@@ -16,16 +16,18 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from crmsync.dynamics.write_batch import Write
-from crmsync.engine.back.fields import PersonFields
+from crmsync.engine.back.fields import OPT_OUTS, PersonFields
 from crmsync.engine.destination import DELETED_FLAG, PERSON_KEY
 from crmsync.engine.fingerprint import fingerprints
 from crmsync.engine.links import COMPANY_LINK, OWNER_LINK
 from crmsync.engine.load import NOBODY
 from crmsync.engine.plan import SYNC_FILTER
+from crmsync.engine.refresh import Refresh, never
 from crmsync.engine.report import BackCounts
 from crmsync.engine.session import Session
 from crmsync.engine.settle import by_id
-from crmsync.errors import CrmsyncError, RecordRefused, TryAgainLater
+from crmsync.errors import ColumnMissing, CrmsyncError, RecordRefused, RequestRefused, TryAgainLater
+from crmsync.fields.model import Selection
 from crmsync.marketo.outcomes import Outcome as Answer
 from crmsync.state.inbox import Creation, Waiting
 from crmsync.state.records import Outcome
@@ -34,6 +36,9 @@ from crmsync.state.syncerrors import TO_DYNAMICS, SyncError
 BATCH = 300
 ALREADY_THERE = frozenset({"0x80040237", "0x80060882"})
 """How the service says that a row of that id exists; the first also, that another row has the same alternate key."""
+
+_TWIN = ALREADY_THERE | {"0x80040333"}
+"""Refusals for another record's sake: without the field that tells of it a twin would be made (invariant 11)."""
 
 TYPES = {"lead": "Lead", "contact": "Contact"}
 
@@ -48,9 +53,18 @@ class Body(NamedTuple):
 class Creator:
     """Creates one entity's records of people; ``counts`` tells how many."""
 
-    def __init__(self, session: Session, fields: PersonFields, field_set: int) -> None:
+    def __init__(
+        self,
+        session: Session,
+        fields: PersonFields,
+        field_set: int,
+        selection: Selection,
+        refresh: Refresh = never,
+    ) -> None:
         self._session = session
         self._fields = fields
+        self._selection = selection
+        self._refresh = refresh
         self._name = fields.entity.logical_name
         self._field_set = field_set
         self.counts = BackCounts()
@@ -106,7 +120,11 @@ class Creator:
 
     async def _bodies(self, people: Sequence[dict[str, Any]]) -> dict[int, Body]:
         links = await self._links(people)
-        return {int(person["id"]): self._body(person, links) for person in people}
+        bodies = {int(person["id"]): self._body(person, links) for person in people}
+        if self._fields.converter.unexplained and (entity := await self._refresh(self._name)) is not None:
+            self._fields = PersonFields(entity, self._selection)
+            return await self._bodies(people)
+        return bodies
 
     def _body(self, person: dict[str, Any], links: Mapping[str, set[str]]) -> Body:
         """The row: every value that the person has, its owner, its company; and the filter says that it is synced."""
@@ -141,9 +159,45 @@ class Creator:
         return found
 
     async def _create(
+        self, bodies: dict[int, Body], ids: Mapping[int, str]
+    ) -> tuple[list[int], dict[int, CrmsyncError]]:
+        """Who has a record now, and who was refused one. Who was not answered for is left to the next cycle.
+
+        Who was refused is created with what a record has to have and the opt-outs; the other fields wait as changes in
+        Marketo, of which each can be refused alone.
+        """
+        created, refused = await self._send(bodies, ids)
+        least = {
+            one: body
+            for one, error in refused.items()
+            if isinstance(error, RecordRefused | RequestRefused | ColumnMissing)
+            and error.code not in _TWIN
+            and (body := self._least(bodies[one])) != bodies[one]
+        }
+        if not least:
+            return created, refused
+        more, still = await self._send(least, ids)
+        bodies |= {one: least[one] for one in more}
+        kept = {one: error for one, error in refused.items() if one not in least}
+        return [*created, *more], kept | still
+
+    def _least(self, body: Body) -> Body:
+        """What is left of a body when each field that can do without goes."""
+        attributes = self._fields.entity.attributes
+        kept = {
+            column: value
+            for column, value in body.values.items()
+            if column not in attributes
+            or column in (*OPT_OUTS, SYNC_FILTER)
+            or attributes[column].required_level in ("ApplicationRequired", "SystemRequired")
+        }
+        gone = {name for name in self._fields.two_way if self._fields.attribute(name).logical_name not in kept}
+        gone &= {name for name in gone if self._fields.attribute(name).logical_name in body.values}
+        return Body(kept, body.left_out | gone)
+
+    async def _send(
         self, bodies: Mapping[int, Body], ids: Mapping[int, str]
     ) -> tuple[list[int], dict[int, CrmsyncError]]:
-        """Who has a record now, and who was refused one. Who was not answered for is taken up by the next cycle."""
         entity, order = self._fields.entity, list(bodies)
         outcomes = await self._session.dynamics.write_many(
             [Write(entity.entity_set_name, ids[one], bodies[one].values, None) for one in order],

@@ -73,7 +73,7 @@ class FromMarketo:
         self._more_to_create = False
         for name, mine in fields.items():
             number = await self._session.store.records.field_set(self._session.name, name, mine.names)
-            creator = Creator(self._session, mine, number)
+            creator = Creator(self._session, mine, number, selection, self._refresh)
             self._more_to_create |= await creator.run(most=most)
             self._count(name, creator.counts)
 
