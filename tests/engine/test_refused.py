@@ -280,3 +280,18 @@ async def test_a_row_that_the_failures_file_does_not_name_is_no_imported_one(con
         }
     [error] = await errors_of(contoso, failed)
     assert error.next_attempt is not None
+
+
+async def test_who_is_gone_from_marketo_when_dynamics_value_goes_there_waits_for_nothing(connected: World) -> None:
+    """Deleted between the look at the person and the write, of which no deletion may ever tell."""
+    contact = await a_synced(connected, "contact", jobtitle="Director")
+    await change_in_marketo(connected, contact, title="Head")
+    await change_in_dynamics(connected, "contact", contact, jobtitle="Chief")
+    await refusing(connected, "title", "Chief", code="1004", message="Lead not found")
+
+    await connected.cycle()
+
+    store = await connected.store()
+    assert await store.inbox.sizes("contoso") == {}
+    assert (await store.records.known("contoso", "contact", [contact]))[contact].status == "gone"
+    assert await errors_of(connected, contact) == []

@@ -256,7 +256,10 @@ class WriteBack:
         attempts = await self._session.store.errors.attempts(self._session.name, self._name, refused)
         for work, change, answer in zip(works, changes, answers, strict=True):
             if answer.code == NOBODY:
-                continue  # who is gone is found by the deletions
+                # Deleted in Marketo since its deletions were read: as if they had told of it.
+                landing.outcomes.append(self._outcome(work)._replace(status="gone", in_marketo=False))
+                landing.done.append(work.record_id)
+                continue
             for decision in work.moves("to marketo"):
                 work.settled.add(decision.field)
                 if answer.status == "updated" and decision.field not in change.refused:
