@@ -14,7 +14,6 @@ from typing import Any, ParamSpec, TypeVar
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
-from sqlalchemy.exc import OperationalError
 
 from crmsync.errors import QuotaExhausted, TryAgainLater
 from tasks.telling import say_that_it_waits
@@ -27,8 +26,9 @@ HOUR = 60 * MINUTE
 RETRY_DELAYS = [5.0, 20.0, 60.0]
 """Seconds before each new attempt; each is lengthened by up to half, so that tenants do not come back together."""
 
-PASSING = (TryAgainLater, OSError, OperationalError)
-"""Causes that pass: the services' own, a lost connection or a time-out, and a state database that fails over."""
+PASSING = (TryAgainLater, OSError)
+"""Causes that pass: the services' own, a state database that was away for longer than the store waits for it, and a
+lost connection or a time-out of anybody else."""
 
 
 async def transient(task: Task[Any, Any], task_run: TaskRun, state: State[Any]) -> bool:

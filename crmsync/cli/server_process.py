@@ -29,8 +29,10 @@ def main() -> None:
     )
 
     def watch() -> None:
-        sys.stdin.buffer.read()
-        server.should_exit = True
+        try:
+            sys.stdin.buffer.read()
+        finally:  # nobody would be left to end the server
+            server.should_exit = True
 
     if arguments.until_stdin_closes:
         threading.Thread(target=watch, daemon=True).start()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence, Set
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from crmsync.dynamics.tracking import ChangePage
 from crmsync.engine.back.fields import PersonFields
 from crmsync.engine.back.streams import PERSON_ENTITIES
 from crmsync.engine.back.unread import note_unread
+from crmsync.engine.beside import beside
 from crmsync.engine.custom.below import Below
 from crmsync.engine.custom.planner import planner_for
 from crmsync.engine.destination import destination_in
@@ -193,7 +195,7 @@ class Lane:
         loading: asyncio.Task[Checkpoint] | None = None
         window, on_its_way = Window(), Window()
         pages = prefetched(pages) if through else pages
-        try:
+        async with aclosing(pages), beside() as group:
             async for page in pages:
                 if checkpoint.read_started_at is None:
                     checkpoint = checkpoint.model_copy(update={"read_started_at": page.server_time})
@@ -204,17 +206,11 @@ class Lane:
                 if window.full or page.next_link is None:
                     if loading is not None:
                         checkpoint = await loading
-                    loading = asyncio.create_task(self._load_and_move(window, checkpoint, page))
+                    loading = group.create_task(self._load_and_move(window, checkpoint, page))
                     window, on_its_way = Window(), window
                     if not through and page is not first:
                         break
-            return await loading if loading is not None else checkpoint
-        finally:
-            if loading is not None and not loading.done():
-                loading.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await loading
-            await pages.aclose()
+        return await loading if loading is not None else checkpoint
 
     async def left_out(self, number: int) -> None:
         """So many were read of which nothing is to be written."""

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from crmsync.state.counting import COUNTERS
 from crmsync.state.engine import SubStore
 from crmsync.state.pending import mark, mark_arrivals
-from crmsync.state.sql import among, now, of_entity, upsert
+from crmsync.state.sql import among, now, numbered, of_entity, upsert
 from crmsync.state.syncerrors import FieldKey, SyncError, forget_errors, forget_fields, keep_errors
 from crmsync.state.tables import counters, field_sets, in_flight, records
 
@@ -186,15 +186,15 @@ class RecordStore(SubStore):
 
     async def set_marketo_ids(self, tenant: str, entity: str, ids: Mapping[str, int | None]) -> None:
         """Marketo's own ids of these records, learned or, with None, found to be wrong."""
-        statement = (
-            sa.update(records)
-            .where(of_entity(records, tenant, entity), records.c.record_id == sa.bindparam("key"))
-            .values(marketo_id=sa.bindparam("number"))
-        )
+        if not ids:
+            return
         async with self._engine.begin() as connection:
-            if ids:
-                rows = [{"key": key, "number": number} for key, number in ids.items()]
-                await connection.execute(statement, rows)
+            each = numbered(connection, ids)
+            await connection.execute(
+                sa.update(records)
+                .where(of_entity(records, tenant, entity), records.c.record_id == each.c.key)
+                .values(marketo_id=each.c.value)
+            )
 
     async def awaited_companies(self, tenant: str, ids: Iterable[str]) -> set[str]:
         """Which of these accounts a synced person waits for."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,6 +41,16 @@ def among_numbers(
         each = sa.func.json_each(orjson.dumps(list(values)).decode()).table_valued("value")
         return column.in_(sa.select(each.c.value))
     return column == sa.any_(sa.bindparam(None, list(values), type_=postgresql.ARRAY(sa.BigInteger)))
+
+
+def numbered(connection: AsyncConnection, numbers: Mapping[str, int | None]) -> sa.TableValuedAlias:
+    """Keys and their numbers as a table of ``key`` and ``value``, in one or two parameters, to update by."""
+    columns = sa.column("key", sa.Text), sa.column("value", sa.BigInteger)
+    if connection.dialect.name == "sqlite":
+        return sa.func.json_each(orjson.dumps(dict(numbers)).decode()).table_valued(*columns)
+    keys = sa.bindparam(None, list(numbers), type_=postgresql.ARRAY(sa.Text))
+    values = sa.bindparam(None, list(numbers.values()), type_=postgresql.ARRAY(sa.BigInteger))
+    return sa.func.unnest(keys, values).table_valued(*columns).render_derived()
 
 
 def insert(connection: AsyncConnection, table: sa.Table) -> Any:

@@ -186,6 +186,7 @@ sa.Index(
     "ix_records_unnumbered",
     records.c.tenant,
     records.c.entity,
+    records.c.record_id,
     sqlite_where=_unnumbered,
     postgresql_where=_unnumbered,
 )

@@ -1,4 +1,4 @@
-"""Runs that meet what goes wrong in the world: outages, contenders, late executions, answers of somebody else's.
+"""What goes wrong in the world: outages, contenders, late executions, answers that are not the service's.
 
 ``CRMSYNC_CHAOS=10 .venv/bin/python -m pytest tests/chaos`` plays each of them ten times.
 """

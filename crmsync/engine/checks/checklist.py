@@ -18,6 +18,7 @@ import httpx
 import sqlalchemy as sa
 
 from crmsync.dynamics.pacing import Sleep
+from crmsync.engine.beside import beside
 from crmsync.engine.checks.custom import custom_checks
 from crmsync.engine.checks.dynamics import dynamics_checks
 from crmsync.engine.checks.look import Look
@@ -55,8 +56,9 @@ async def validate(
     """
     async with AsyncExitStack() as stack:
         look = Look(tenant, secrets, stack, transport, sleep, clock, selected or {})
-        dynamics, marketo = await asyncio.gather(_dynamics(look), _marketo(look))
-        return [*dynamics, *marketo]
+        async with beside() as group:
+            dynamics, marketo = group.create_task(_dynamics(look)), group.create_task(_marketo(look))
+        return [*dynamics.result(), *marketo.result()]
 
 
 async def _dynamics(look: Look) -> list[CheckLine]:

@@ -1,0 +1,159 @@
+"""A lease that others want: with a clock that is ahead, while the database is locked, after the holder was stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sqlite3
+import sys
+from collections.abc import AsyncIterator
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from crmsync.engine.sync import first_sync
+from crmsync.sandbox.options import Counts
+from crmsync.sandbox.server import SandboxThread
+from crmsync.state.sql import now
+from crmsync.state.store import Store
+from crmsync.state.tables import leases
+from tests.chaos.outcome import in_step, movers
+from tests.world import World, small_sandbox
+
+SOME = Counts(leads=200, contacts=150, accounts=20)
+
+RUN = """
+import asyncio, datetime, sys
+from pathlib import Path
+
+real, ahead = datetime.datetime, datetime.timedelta(minutes=int(sys.argv[4]))
+
+class Ahead(real):
+    @classmethod
+    def now(cls, tz=None):
+        return real.now(tz) + ahead
+
+datetime.datetime = Ahead
+from crmsync.engine.session import open_session
+from crmsync.engine.sync import first_sync
+from crmsync.errors import CrmsyncError
+from crmsync.secrets import SecretStore
+from crmsync.tenants import load_tenant
+
+async def main(folder, state_url, run):
+    tenant, secrets = load_tenant("contoso", folder), SecretStore(folder)
+    try:
+        async with open_session(tenant, secrets, run=run, state_url=state_url) as session:
+            await first_sync(session)
+    except CrmsyncError as error:
+        print(type(error).__name__)
+    else:
+        print("done")
+
+asyncio.run(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))
+"""
+
+
+@pytest.fixture
+async def contoso(tmp_path: Path, state_url: str) -> AsyncIterator[World]:
+    with SandboxThread(small_sandbox(tmp_path / "ready.json", counts=SOME)) as ready:
+        world = World(ready, state_url)
+        await world.prepare()
+        yield world
+        await world.close()
+
+
+async def another_run(world: World, name: str, *, minutes_ahead: int = 0) -> asyncio.subprocess.Process:
+    """A first sync in a process of its own, whose clock is ahead. It prints how it ended."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-c", RUN, str(world.ready.tenants_folder), world.state_url, name, str(minutes_ahead),
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+
+async def ended(run: asyncio.subprocess.Process) -> str:
+    return (await run.communicate())[0].decode().strip()
+
+
+async def until_people_are_written(world: World) -> None:
+    """A write of people is on its way, and answered late."""
+    rule = {"service": "marketo", "method": "POST", "path": "/rest/v1/leads.json", "times": 1, "kind": "slow",
+            "seconds": 3}  # fmt: skip
+    await world.until_fault_hit((await world.post("faults", rule))["id"])
+
+
+async def no_time(seconds: float) -> None:
+    """Watch a lease without waiting."""
+
+
+async def let_it_run_out(store: Store) -> None:
+    """The lease has run out, as it does when its holder is stopped."""
+    async with store.engine.begin() as connection:
+        await connection.execute(sa.update(leases).values(expires_at=now() - timedelta(seconds=1)))
+
+
+async def test_a_contender_whose_clock_is_ahead_does_not_write_beside_the_holder(
+    contoso: World, repetition: int
+) -> None:
+    async with contoso.session(run="the holder") as session:
+        run = asyncio.create_task(first_sync(session))
+        await until_people_are_written(contoso)
+        contender = await another_run(contoso, "the contender", minutes_ahead=10)
+        assert await ended(contender) == "TenantBusy"
+        assert not run.done(), "the contender came in the middle"
+        await run
+
+    assert await movers(contoso) == ["the holder"]
+    assert await in_step(contoso)
+
+
+async def test_a_locked_file_costs_the_holder_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repetition: int
+) -> None:
+    """Renewals fail for longer than the lease lasts, and a contender whose clock is ahead waits for the lock too."""
+    for name, seconds in (("RENEWAL_SECONDS", 0.2), ("CERTAIN_SECONDS", 0.5)):
+        monkeypatch.setattr(f"crmsync.engine.keeper.{name}", seconds)
+    monkeypatch.setattr("crmsync.state.database.BUSY_SECONDS", 0.1)
+    with SandboxThread(small_sandbox(tmp_path / "ready.json", counts=SOME)) as ready:
+        contoso = World(ready, f"sqlite:///{tmp_path}/state.db")
+        await contoso.prepare()
+        async with contoso.session(run="the holder") as session:
+            run = asyncio.create_task(first_sync(session))
+            await until_people_are_written(contoso)
+            with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                contender = await another_run(contoso, "the contender", minutes_ahead=10)
+                await contoso.reset_requests()
+                await asyncio.sleep(1.5)
+                assert await contoso.written() == {}, "nothing is sent while the lease may have run out"
+            assert await ended(contender) == "TenantBusy"
+            await run
+
+        assert await movers(contoso) == ["the holder"]
+        assert await in_step(contoso)
+        await contoso.close()
+
+
+async def test_a_run_that_was_stopped_and_taken_over_from_sends_nothing_more(contoso: World, repetition: int) -> None:
+    stopped = await another_run(contoso, "the stopped")
+    try:
+        await until_people_are_written(contoso)
+        stopped.send_signal(signal.SIGSTOP)
+        await let_it_run_out(await contoso.store())
+        async with contoso.session(run="the next", sleep=no_time) as session:
+            await first_sync(session)
+        await contoso.reset_requests()
+        stopped.send_signal(signal.SIGCONT)
+
+        assert await ended(stopped) == "LeaseLost"
+        assert await contoso.written() == {}
+    finally:
+        if stopped.returncode is None:
+            stopped.kill()
+            await stopped.communicate()
+
+    assert await movers(contoso) == ["the next"]
+    assert await in_step(contoso)
