@@ -7,9 +7,11 @@ holds a secret, only where each one is (``crmsync.secrets``).
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from yaml import Node
@@ -108,12 +110,26 @@ class FieldChoice(_Strict):
 
     ``include`` and ``exclude`` list logical names per entity; ``rename`` sends a column to a Marketo field of your
     choice (REST name). ``owner`` and company links, the key and the ``ms...`` fields are always synced.
+
+    ``time_zone`` is the zone of the dates that users pick in columns which keep them as moments (behavior User Local,
+    format Date Only): with it they are dates in Marketo, too. A name of the IANA database, such as Pacific/Auckland.
     """
 
     custom: Literal["all", "none"] = "all"
     include: dict[MappedName, tuple[str, ...]] = {}
     exclude: dict[MappedName, tuple[str, ...]] = {}
     rename: dict[MappedName, dict[str, str]] = {}
+    time_zone: str | None = None
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        if name is None or name in (known := available_timezones()):
+            return name
+        near = sorted(zone for zone in known if name.lower().replace(" ", "_") in zone.lower())[:3]
+        near = near or get_close_matches(name, sorted(known), n=3, cutoff=0.6)
+        hint = f"; did you mean {' or '.join(near)}?" if near else "; give an IANA name, such as Pacific/Auckland"
+        raise ValueError(f"'{name}' is no time zone{hint}")
 
 
 PersonEntity = Literal["lead", "contact"]

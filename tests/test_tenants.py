@@ -52,6 +52,13 @@ def test_the_organization_service_url_is_understood(tmp_path: Path) -> None:
         (("ops@contoso.example", "nobody"), 11, "notifications.to.0", "correct"),
         (("marketo:", "marketo: ["), 8, "not YAML", "Mend the line"),
         (("notifications:", "custom_entities: lead\nnotifications:"), 10, "should be a list", "correct"),
+        (
+            ("marketo:", "fields: {time_zone: Auckland}\nmarketo:"),
+            6,
+            "did you mean Pacific/Auckland?",
+            "fields.time_zone",
+        ),
+        (("marketo:", "fields: {time_zone: NZDT}\nmarketo:"), 6, "'NZDT' is no time zone", "fields.time_zone"),
         (("marketo:", "dynamics:"), 6, "'dynamics' is given twice", "Keep one"),
         (("  base_url", "  client_id: 1\n  base_url"), 9, "'client_id' is given twice", "Keep one"),
         ((CONTOSO, "- contoso"), 1, "expected settings", "shows a whole file"),

@@ -7,7 +7,8 @@ change tracking to synchronize data with external systems", Microsoft's document
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping as ReadOnlyDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crmsync.dynamics.schema import DynamicsSchema
@@ -15,7 +16,8 @@ from crmsync.engine.back.streams import person_fields, watched
 from crmsync.engine.session import Session
 from crmsync.engine.setup import saved_selection
 from crmsync.errors import StateMismatch
-from crmsync.fields.model import Selection
+from crmsync.fields.model import Mapping, Selection
+from crmsync.fields.typemap import WORDED_BEFORE
 from crmsync.state.checkpoints import Checkpoint
 from crmsync.tenants import ENTITIES, Tenant
 
@@ -68,8 +70,8 @@ class Choice:
     """The digest of each entity that is carried, of each other one why it is not, the Marketo fields whose changes
     go to Dynamics, and the stamp of Dynamics' definitions."""
 
-    digests: Mapping[str, str]
-    left_out: Mapping[str, str]
+    digests: ReadOnlyDict[str, str]
+    left_out: ReadOnlyDict[str, str]
     watched: Sequence[str]
     stamp: str | None = None
 
@@ -94,12 +96,21 @@ async def choice(session: Session) -> Choice:
 def selection_digest(tenant: Tenant, schema: DynamicsSchema, selection: Selection, name: str) -> str:
     """Tells whether an entity is still read with the fields that it was read with."""
     columns = selection.select(schema.entities[name])
-    mappings = [mapping.model_dump_json() for mapping in selection.mappings.get(name, ())]
+    mappings = [_told(mapping) for mapping in selection.mappings.get(name, ())]
     custom = selection.custom_objects.get(name)
     mappings += [custom.name, custom.link.model_dump_json()] if custom else []
     scope = [tenant.accounts] if name == "account" and tenant.accounts != "all" else []
     text = "\n".join([*columns, *mappings, *scope])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _told(mapping: Mapping) -> str:
+    """A mapping as digests have it, also those of older versions: another wording of what is lost, or a member that
+    they did not have and that says nothing, has nobody read again."""
+    text = mapping.model_dump_json(exclude={"zone"} if mapping.zone is None else None)
+    for now, before in WORDED_BEFORE.items():
+        text = text.replace(now, before)
+    return text
 
 
 async def checkpoint_of(session: Session, name: str, digest: str) -> Checkpoint:

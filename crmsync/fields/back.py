@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import date
 from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from crmsync.dynamics.schema import Attribute
 from crmsync.fields.labels import Values
@@ -22,6 +23,7 @@ from crmsync.fields.values import (
     day,
     guid,
     may_be_cut,
+    midnight_in,
     number,
     number_text,
     truth,
@@ -63,6 +65,10 @@ def back_function(mapping: Mapping, attribute: Attribute) -> Function:
         return partial(_within, attribute, whole if is_whole else number)
     if mapping.convert == "date":
         return _midnight if _has_time(attribute) else _day
+    if mapping.convert == "zoned date":
+        return partial(
+            _between_the_days, midnight_in(ZoneInfo(mapping.zone or "UTC")) if _has_time(attribute) else _day
+        )
     if mapping.convert == "datetime":
         return partial(_between_the_days, utc)
     if mapping.convert == "wall time":

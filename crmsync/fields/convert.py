@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache, partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from crmsync.dynamics.schema import Attribute, Entity
 from crmsync.errors import RecordRefused
@@ -19,7 +20,7 @@ from crmsync.fields.derived import derived_function
 from crmsync.fields.labels import Labels, joined, label_texts
 from crmsync.fields.model import FIELD_LENGTH, Mapping
 from crmsync.fields.typemap import cuts
-from crmsync.fields.values import Unfit, ascii_address, clean, day, number_text, shortener, utc, wall_time
+from crmsync.fields.values import Unfit, ascii_address, clean, day, day_in, number_text, shortener, utc, wall_time
 
 Function = Callable[[Any], Any]
 
@@ -92,6 +93,8 @@ class Converter:
                 return day
             case "datetime":
                 return utc
+            case "zoned date":
+                return day_in(ZoneInfo(mapping.zone or "UTC"))
             case "wall time":
                 return wall_time
             case "number as text":

@@ -37,10 +37,15 @@ _NO_WAY = "it leads to no lead, contact or account at one or two levels, and a c
 
 
 def with_custom_entities(
-    selection: Selection, dynamics: DynamicsSchema, marketo: MarketoSchema, wanted: Sequence[CustomEntity]
+    selection: Selection,
+    dynamics: DynamicsSchema,
+    marketo: MarketoSchema,
+    wanted: Sequence[CustomEntity],
+    *,
+    zone: str | None = None,
 ) -> Selection:
     """The selection with the custom entities that can be synced; the others are left out, with the reason."""
-    chosen = [_Chosen(one, dynamics, marketo) for one in wanted if one.entity in dynamics.entities]
+    chosen = [_Chosen(one, dynamics, marketo, zone) for one in wanted if one.entity in dynamics.entities]
     names = DisplayNames(one.display_name for one in (marketo.custom_objects or CustomObjects()).types.values())
     for one in chosen:
         one.choose(names)
@@ -73,7 +78,10 @@ def _leave_beyond_limit(new: Sequence[_Chosen], marketo: MarketoSchema) -> None:
 class _Chosen:
     """One custom entity: its way to people, its custom object, its fields, or why it is left out."""
 
-    def __init__(self, wanted: CustomEntity, dynamics: DynamicsSchema, marketo: MarketoSchema) -> None:
+    def __init__(
+        self, wanted: CustomEntity, dynamics: DynamicsSchema, marketo: MarketoSchema, zone: str | None
+    ) -> None:
+        self._zone = zone
         self._wanted = wanted
         self._entity: Entity = dynamics.entities[wanted.entity]
         self._dynamics = dynamics
@@ -181,10 +189,9 @@ class _Chosen:
     ) -> None:
         name = self._field_name(column.logical_name)
         found = there.fields.get(name) if there else None
-        fit = of_object(column, found.data_type if found else None)
+        fit = of_object(column, found.data_type if found else None, zone=self._zone)
         if fit is None:
-            kind = column.type.removesuffix("Type")
-            self._leave(column, f"Marketo's field {name} is {found.data_type}, which cannot hold {kind} values"
+            self._leave(column, f"Marketo's field {name} is {found.data_type}, which cannot hold {column.kind} values"
                         if found else why_unmapped(column))  # fmt: skip
             return
         if found is None:
@@ -219,6 +226,7 @@ class _Chosen:
             standard=False,
             lossy=fit.lossy,
             max_length=fit.max_length,
+            zone=fit.zone,
         )
 
     def _leave(self, column: Attribute, reason: str) -> None:

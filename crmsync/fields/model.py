@@ -19,12 +19,13 @@ from crmsync.marketo.schema import NewCustomObject, NewPersonField, Target
 ConvertKind = Literal[
     "text", "cut text", "email", "phone", "url",
     "boolean", "integer", "float", "currency", "number as text",
-    "date", "datetime", "wall time",
+    "date", "datetime", "wall time", "zoned date",
     "label", "labels", "value",
     "guid", "owner", "company", "link", "constant",
     "amount", "close date", "closed", "won", "team",
 ]  # fmt: skip
 """How a value is converted. ``value`` sends an option's number, ``wall time`` a date and time that have no zone,
+``zoned date`` the date that a moment is in a zone,
 ``owner`` and ``company`` the id of a record that must be in Marketo first, ``link`` the person or the company that a
 custom object belongs to. Those of the last line follow from several
 columns, or from a record beside the row (``crmsync.fields.derived``)."""
@@ -69,7 +70,7 @@ class Mapping(_Frozen):
 
     ``lossy`` says in advance what does not survive. ``max_length`` is what the field holds: characters, but bytes
     where ``data_type`` is ``text``. A ``constant`` has no attribute, only a ``value``; elsewhere ``value`` stands in
-    for an empty one. ``also`` are further columns that the value follows from.
+    for an empty one. ``also`` are further columns that the value follows from. ``zone`` is that of a ``zoned date``.
     """
 
     entity: str
@@ -83,6 +84,7 @@ class Mapping(_Frozen):
     max_length: int | None = None
     value: str | bool | None = None
     also: tuple[str, ...] = ()
+    zone: str | None = None
 
     @property
     def in_bytes(self) -> bool:

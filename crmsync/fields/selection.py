@@ -16,7 +16,7 @@ from crmsync.fields.columns import Wanted, columns
 from crmsync.fields.custom import with_custom_entities
 from crmsync.fields.model import FIELD_LENGTH, KEY_FIELDS, LINK_FIELDS, Mapping, NotMapped, Selection, WorksheetRow
 from crmsync.fields.naming import DisplayNames, check_choice
-from crmsync.fields.typemap import Fit, fitting, preferred, why_unmapped
+from crmsync.fields.typemap import Fit, fitting, keeps_midnights, preferred, why_unmapped
 from crmsync.marketo.schema import CREATABLE_TYPES, CREATION_LIMIT, Field, MarketoSchema, NewPersonField, Target
 from crmsync.tenants import ENTITIES, CustomEntity, FieldChoice, MappedName
 
@@ -40,19 +40,20 @@ def select_fields(
     """
     default = default_map()
     check_choice(choice, dynamics, default)
-    chooser = _Chooser(dynamics, marketo, default)
+    chooser = _Chooser(dynamics, marketo, default, choice.time_zone)
     for name in ENTITIES:
         if name != "connection" and name in dynamics.entities and name not in marketo.left_out:
             chooser.add(name, choice)
     selection = chooser.selection()
     _check_budget(selection, marketo)
-    return with_custom_entities(selection, dynamics, marketo, custom)
+    return with_custom_entities(selection, dynamics, marketo, custom, zone=choice.time_zone)
 
 
 class _Chooser:
     """Goes through the entities in order and remembers which fields are taken, planned and told of."""
 
-    def __init__(self, dynamics: DynamicsSchema, marketo: MarketoSchema, default: DefaultMap) -> None:
+    def __init__(self, dynamics: DynamicsSchema, marketo: MarketoSchema, default: DefaultMap, zone: str | None) -> None:
+        self._zone = zone
         self._dynamics = dynamics
         self._marketo = marketo
         self._default = default
@@ -154,7 +155,7 @@ class _Chooser:
         self._map(column, LINK_FIELDS[link], Fit("string", link))
 
     def _choose(self, column: Wanted, renamed: dict[str, str]) -> None:
-        best = preferred(column.attribute)
+        best = preferred(column.attribute, self._zone)
         if best is None:
             self._leave(column, why_unmapped(column.attribute))
             return
@@ -171,7 +172,7 @@ class _Chooser:
 
     def _use(self, column: Wanted, found: Field) -> None:
         """Send the column to a field that exists, if that is possible."""
-        fit = fitting(column.attribute, found.data_type, found)
+        fit = fitting(column.attribute, found.data_type, found, zone=self._zone)
         if not found.updateable:
             self._leave(column, f"Marketo's field {found.name} is read-only")
         elif fit is None:
@@ -193,7 +194,7 @@ class _Chooser:
             # An administrator makes it anyway, and can make a text area, which cuts less.
             best = fitting(column.attribute, "text") or best
         data_type = planned.data_type if planned else ((entry and (entry.create or entry.admin)) or best.data_type)
-        fit = fitting(column.attribute, data_type)
+        fit = fitting(column.attribute, data_type, zone=self._zone)
         if fit is None:
             self._leave(column, _unfit(column, name, data_type))
         elif column.target in _MADE_BY_HAND or data_type not in CREATABLE_TYPES:
@@ -215,7 +216,7 @@ class _Chooser:
         if column.target == "person" and name in self._marketo.company.fields:
             name += "_person"
         own = f"{name}_{column.entity}"
-        if own in existing and fitting(column.attribute, existing[own].data_type, existing[own]):
+        if own in existing and fitting(column.attribute, existing[own].data_type, existing[own], zone=self._zone):
             return own
         if column.target == "company":
             return own if name not in existing and self._people_use(name) else name
@@ -250,6 +251,7 @@ class _Chooser:
             lossy="; ".join(filter(None, (note, fit.lossy))) or None,
             max_length=fit.max_length,
             value=column.entry.empty if column.entry else None,
+            zone=fit.zone,
         )
 
     def _leave(self, column: Wanted, reason: str) -> None:
@@ -297,8 +299,10 @@ def _check_system_field(found: Field, system: SystemField, *, searchable: bool) 
 
 
 def _unfit(column: Wanted, name: str, data_type: str) -> str:
-    kind = column.attribute.type.removesuffix("Type")
-    return f"Marketo's field {name} is {data_type}, which cannot hold {kind} values; rename sends it to another field"
+    what = f"Marketo's field {name} is {data_type}, which cannot hold {column.attribute.kind} values"
+    if data_type == "date" and keeps_midnights(column.attribute):
+        return f"{what} unless a 'time_zone' under 'fields' in the tenant file says which dates they are"
+    return f"{what}; rename sends it to another field"
 
 
 def _check_budget(selection: Selection, marketo: MarketoSchema) -> None:

@@ -27,14 +27,29 @@ class Fit(NamedTuple):
     convert: ConvertKind
     lossy: str | None = None
     max_length: int | None = None
+    zone: str | None = None
 
 
 _FLOAT = "kept as a 32-bit float: about 7 significant digits"
 _MONEY = f"the currency is not kept, and the amount is {_FLOAT}"
 _BIG = "kept as a 32-bit float: whole numbers above 16,777,216 lose digits"
 _EMAIL = "a record whose address is not ASCII is refused"
-_LABEL = "an option renamed in Dynamics keeps its old label in Marketo until its record changes"
+_LABEL = "an option renamed in Dynamics keeps its old label in Marketo until its record changes or a resync"
 _FRACTION = "fractions of a second are dropped"
+_MIDNIGHT = (
+    "a date goes as the moment of its midnight where it was picked, so Marketo may show the day before or after; "
+    "name a 'time_zone' under 'fields' in the tenant file to send dates"
+)
+_STAYS_A_MOMENT = (
+    "a date goes as the moment of its midnight where it was picked, because the field is a datetime; to send dates, "
+    "change its type to date in Admin > Field Management and run resync, or rename sends it to another field"
+)
+_EASTERN = "a date picked in a time zone east of the 'time_zone' is the day before"
+WORDED_BEFORE = {
+    _LABEL: "an option renamed in Dynamics keeps its old label in Marketo until its record changes",
+    _MIDNIGHT: _FRACTION,
+}
+"""Losses that were told in other words when selections were saved and read by: the same conversion."""
 _NULL = "no value reads back as false"
 
 _ANY_TEXT = (Fit("string", "text"), Fit("text", "text"))
@@ -70,6 +85,12 @@ TYPE_TABLE: dict[str, tuple[Fit, ...]] = {
         Fit("string", "number as text", "the currency is not kept"),
     ),
     "DateTimeType UserLocal": (Fit("datetime", "datetime", _FRACTION), Fit("string", "datetime", _FRACTION)),
+    "DateTimeType UserLocal date": (Fit("datetime", "datetime", _MIDNIGHT), Fit("string", "datetime", _MIDNIGHT)),
+    "DateTimeType UserLocal date, with a time_zone": (
+        Fit("date", "zoned date", _EASTERN),
+        Fit("string", "zoned date", _EASTERN),
+        Fit("datetime", "datetime", _STAYS_A_MOMENT),
+    ),
     "DateTimeType DateOnly": _DATE,
     "DateTimeType TimeZoneIndependent": (Fit("string", "wall time"), Fit("text", "wall time")),
     "DateTimeType TimeZoneIndependent date": tuple(
@@ -109,27 +130,43 @@ _CONVERTED = frozenset(convert for _, convert in _TAKEN) | {"cut text"}
 _WRITTEN_AS_TEXT = _CONVERTED - {"boolean", "integer", "float", "currency", "value"}
 
 
-def row(attribute: Attribute) -> tuple[Fit, ...]:
-    """What a column fits into, best first; empty for the types in ``UNMAPPED`` and unknown ones."""
+def row(attribute: Attribute, zone: str | None = None) -> tuple[Fit, ...]:
+    """What a column fits into, best first; empty for the types in ``UNMAPPED`` and unknown ones. ``zone`` is the time
+    zone in which dates are meant that Dynamics keeps as moments."""
     key = attribute.type
     if key == "DateTimeType":
         key = f"{key} {attribute.behavior or 'UserLocal'}"
-        if key == "DateTimeType TimeZoneIndependent" and attribute.format == "DateOnly":
+        if attribute.format == "DateOnly" and attribute.behavior != "DateOnly":
             key += " date"
+        if zone is not None and keeps_midnights(attribute):
+            return tuple(
+                fit._replace(zone=zone) if fit.convert == "zoned date" else fit
+                for fit in TYPE_TABLE[f"{key}, with a time_zone"]
+            )
     elif f"{key} {attribute.format}" in TYPE_TABLE:
         key = f"{key} {attribute.format}"
     return TYPE_TABLE.get(key, ())
 
 
-def preferred(attribute: Attribute) -> Fit | None:
+def keeps_midnights(attribute: Attribute) -> bool:
+    """Whether a column shows dates, but keeps the moment of each one's midnight in the zone of the user who picked it
+    ("Behavior and format of the date and time column")."""
+    return (attribute.type, attribute.behavior or "UserLocal", attribute.format) == (
+        "DateTimeType",
+        "UserLocal",
+        "DateOnly",
+    )
+
+
+def preferred(attribute: Attribute, zone: str | None = None) -> Fit | None:
     """What crmsync would make for a column, or None for a type that is never synced."""
-    fits = row(attribute)
+    fits = row(attribute, zone)
     return _measured(fits[0], attribute, None) if fits else None
 
 
-def fitting(attribute: Attribute, data_type: str, field: Field | None = None) -> Fit | None:
+def fitting(attribute: Attribute, data_type: str, field: Field | None = None, *, zone: str | None = None) -> Fit | None:
     """How a column's values are kept in a field of ``data_type`` (an existing one where ``field`` is given)."""
-    found = next((fit for fit in row(attribute) if fit.data_type == data_type), None)
+    found = next((fit for fit in row(attribute, zone) if fit.data_type == data_type), None)
     return _measured(found, attribute, field) if found else None
 
 
@@ -139,7 +176,10 @@ def carries(attribute: Attribute, mapping: Mapping) -> bool:
         return attribute.is_lookup
     if mapping.convert not in _CONVERTED:
         return True  # it is told by the table of the platform, not by the column's type
-    return any((fit.data_type, fit.convert) == (mapping.data_type, _plain(mapping.convert)) for fit in row(attribute))
+    return any(
+        (fit.data_type, fit.convert) == (mapping.data_type, _plain(mapping.convert))
+        for fit in row(attribute, mapping.zone)
+    )
 
 
 def holds(field: Field, mapping: Mapping) -> bool:
@@ -160,12 +200,12 @@ def _plain(convert: ConvertKind) -> ConvertKind:
     return "text" if convert == "cut text" else convert
 
 
-def of_object(attribute: Attribute, data_type: str | None = None) -> Fit | None:
+def of_object(attribute: Attribute, data_type: str | None = None, *, zone: str | None = None) -> Fit | None:
     """How a column is kept in a field of a custom object: one of ``data_type``, or the one to make. None: not at all.
 
     A text holds 2,000 characters there, so what may be longer than a string becomes one.
     """
-    fits = [one for one in row(attribute) if one.data_type in OBJECT_TYPES and data_type in (None, one.data_type)]
+    fits = [one for one in row(attribute, zone) if one.data_type in OBJECT_TYPES and data_type in (None, one.data_type)]
     measured = [_measured_object(one, attribute) for one in fits]
     if not measured:
         return None

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from crmsync.fields.model import Mapping
 
@@ -129,6 +130,38 @@ def day(value: str) -> str | None:
     return value[:10] or None
 
 
+def day_in(zone: ZoneInfo) -> Callable[[str], str | None]:
+    """The date that it is in this zone at a moment."""
+
+    def convert(value: str) -> str | None:
+        if not value or len(value) == len("2026-04-01"):
+            return day(value)
+        try:
+            return instant(value).astimezone(zone).date().isoformat()
+        except OverflowError:
+            raise Unfit("this is no date that a calendar holds") from None
+
+    return convert
+
+
+def midnight_in(zone: ZoneInfo) -> Callable[[str], str]:
+    """The moment at which a date begins in this zone, in UTC. Where clocks skip midnight that is the moment after; a
+    date that they skip whole is refused."""
+
+    def convert(value: str) -> str:
+        try:
+            wanted = date.fromisoformat(day(value) or "")
+            moment = datetime(wanted.year, wanted.month, wanted.day, tzinfo=zone).astimezone(UTC)
+            there = moment.astimezone(zone).date()
+        except (ValueError, OverflowError):
+            raise Unfit("this is no date") from None
+        if there != wanted:
+            raise Unfit(f"there was no {wanted} in {zone.key}, whose clocks skipped that day")
+        return f"{moment.replace(tzinfo=None).isoformat()}Z"
+
+    return convert
+
+
 def number_text(value: int | float) -> str:
     """A number's digits without exponent; 20000.0 is written 20000."""
     if isinstance(value, int):
@@ -216,6 +249,7 @@ _MEANING: dict[str, Callable[[Any], Any]] = {
     "number as text": Decimal,
     "value": whole,
     "date": day,
+    "zoned date": day,
     "datetime": _second,
     "wall time": _second,
     "guid": str.lower,

@@ -73,7 +73,9 @@ def test_choices_become_labels(kind: str) -> None:
 
     assert fit is not None
     assert (fit.data_type, fit.convert) == ("string", "labels" if kind.startswith("Multi") else "label")
-    assert fit.lossy == "an option renamed in Dynamics keeps its old label in Marketo until its record changes"
+    assert (
+        fit.lossy == "an option renamed in Dynamics keeps its old label in Marketo until its record changes or a resync"
+    )
 
 
 def test_labels_that_cannot_be_told_apart_or_hold_the_separator_are_told() -> None:

@@ -45,6 +45,7 @@ COLUMNS: dict[str, tuple[Attribute, st.SearchStrategy[Any]]] = {
     "money": (column("new_x", "Money"), amounts),
     "moment": (column("new_x", "DateTime"), whole_seconds),
     "moment with a fraction": (column("new_x", "DateTime"), moments.map(lambda moment: f"{moment.isoformat()}Z")),
+    "midnight": (column("new_x", "DateTime", format="DateOnly"), whole_seconds),
     "day": (column("new_x", "DateTime", behavior="DateOnly", format="DateOnly"), days),
     "wall time": (column("new_x", "DateTime", behavior="TimeZoneIndependent"), whole_seconds),
     "choice": (column("new_x", "Picklist", options=TIERS), st.sampled_from([*TIERS, 77])),
@@ -144,9 +145,9 @@ def test_no_text_is_longer_than_its_field_or_impossible_to_write(text: str) -> N
 def test_every_row_of_the_type_table_is_tried() -> None:
     tried = {row(attribute) for attribute, _ in COLUMNS.values()}
     alike = {"PicklistType", "StateType", "StatusType", "OwnerType", "EntityNameType"}
-    rest = "DateTimeType TimeZoneIndependent date"
+    rest = {"DateTimeType TimeZoneIndependent date", "DateTimeType UserLocal date, with a time_zone"}
 
-    assert {key for key, fits in TYPE_TABLE.items() if fits not in tried} - alike == {rest}
+    assert {key for key, fits in TYPE_TABLE.items() if fits not in tried} - alike == rest
 
 
 def _possible(values: st.SearchStrategy[Any], data_type: str) -> st.SearchStrategy[Any]:
