@@ -24,19 +24,26 @@ patient = settings(deadline=None, max_examples=60, suppress_health_check=[Health
 
 addresses = st.from_regex(r"[a-z0-9.+_-]{1,40}@[a-z0-9-]{1,30}\.(com|org)", fullmatch=True)
 texts = st.text(st.characters(exclude_categories=("Cs", "Cc")) | st.sampled_from("\t\n\r"), max_size=400)
-moments = st.datetimes(datetime(1753, 1, 1), datetime(9999, 12, 31))  # noqa: DTZ001
+
+
+def texts_of(length: int) -> st.SearchStrategy[str]:
+    """Texts that a column of this length holds: Dataverse counts UTF-16 units."""
+    return texts.map(lambda text: text.encode("utf-16-le")[: 2 * length].decode("utf-16-le", errors="ignore"))
+
+
+moments = st.datetimes(datetime(1753, 1, 1), datetime(9999, 12, 30))  # noqa: DTZ001
 whole_seconds = moments.map(lambda moment: f"{moment.replace(microsecond=0).isoformat()}Z")
 days = moments.map(lambda moment: moment.date().isoformat())
 guids = st.uuids().map(str)
 amounts = st.floats(-9.2e14, 9.2e14).map(lambda amount: round(amount, 4))
 
 COLUMNS: dict[str, tuple[Attribute, st.SearchStrategy[Any]]] = {
-    "short text": (column("new_x", "String", 255), texts.map(lambda text: text[:255])),
+    "short text": (column("new_x", "String", 255), texts_of(255)),
     "text": (column("new_x", "String", 4000), texts),
     "memo": (column("new_x", "Memo", 1_048_576), texts | texts.map(lambda text: text * 300)),
     "email": (column("new_x", "String", 100, format="Email"), addresses),
-    "phone": (column("new_x", "String", 50, format="Phone"), texts.map(lambda text: text[:50])),
-    "url": (column("new_x", "String", 200, format="Url"), texts.map(lambda text: text[:200])),
+    "phone": (column("new_x", "String", 50, format="Phone"), texts_of(50)),
+    "url": (column("new_x", "String", 200, format="Url"), texts_of(200)),
     "boolean": (column("new_x", "Boolean"), st.booleans()),
     "integer": (column("new_x", "Integer"), st.integers(-(2**31), 2**31 - 1)),
     "big integer": (column("new_x", "BigInt"), st.integers(-(2**63), 2**63 - 1)),
