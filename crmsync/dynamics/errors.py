@@ -91,8 +91,8 @@ def error_from(response: httpx.Response, *, tenant: str, entity: str | None = No
 
 
 def is_dataverses(response: httpx.Response) -> bool:
-    """Whether an answer that is no success comes from Dataverse itself."""
-    return bool(_code_and_message(response)[0]) or _challenges(response)
+    """Whether an answer that is no success has Dataverse's own shape, be it without a code."""
+    return _code_and_message(response)[0] is not None or _challenges(response)
 
 
 def _challenges(response: httpx.Response) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,13 @@ async def stop_contoso() -> None:
         )
 
 
+async def doubt_contoso() -> None:
+    async with open_store() as store:
+        await store.tenants.bind("contoso", BINDING, run="a run", why="a test")
+        since = datetime(2026, 1, 31, 12, tzinfo=UTC)
+        await store.tenants.doubt("contoso", "CredentialsRefused", "The client secret is wrong.", since)
+
+
 async def a_collision() -> None:
     decided = Collision(
         entity="contact",
@@ -98,6 +106,17 @@ def test_status_of_a_stopped_tenant_says_why_and_is_not_well(tenants: Path, caps
     shown = capsys.readouterr().out
     assert "contoso: stopped" in shown
     assert "the secret has expired" in shown
+
+
+def test_status_says_what_would_stop_a_tenant_that_still_syncs(
+    tenants: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asyncio.run(doubt_contoso())
+
+    assert run("status") == 0
+
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "in doubt since 2026-01-31T12:00:00+00:00, stopped if it stays: The client secret is wrong." in shown
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from crmsync.dynamics.definition_changes import DefinitionChanges
 from crmsync.dynamics.write_batch import Write
-from crmsync.errors import OrganizationUrlWrong
+from crmsync.errors import OrganizationUrlWrong, VersionConflict
 from tests.dynamics.conftest import ORGANIZATION
 
 DELTA = f"{ORGANIZATION}/api/data/v9.2/leads?$select=fullname&$deltatoken=919042%2108%2f22%2f2024%2008%3a10%3a44"
@@ -130,6 +130,15 @@ async def test_an_answer_that_is_no_batch_is_as_good_as_none(contoso, waits, nam
 
     assert (await client.glance({"lead": DELTA})).pages["lead"].is_idle
     assert len(waits) == 1
+
+
+async def test_a_refusal_without_a_code_is_the_rows_own(contoso):
+    body = {"error": {"code": "", "message": "The version of the existing record doesn't match."}}
+    client = contoso(lambda request: multipart(part("412 Precondition Failed", body)))
+
+    [outcome] = await client.write_many([Write("leads", "1", {"lastname": "Lee"}, 'W/"1"')], entity="lead")
+
+    assert isinstance(outcome, VersionConflict)
 
 
 async def test_a_first_answer_that_is_no_batch_tells_of_a_wrong_url(contoso):

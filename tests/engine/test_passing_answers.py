@@ -121,7 +121,7 @@ async def test_a_first_sync_gets_over_answers_of_another_shape(contoso: World) -
     async with session_through(contoso, change) as session:
         report = await first_sync(session)
 
-    assert report.total.failed == 0
+    assert report.total.created > 100
     assert await state_of(contoso) == TenantState.SYNCING
 
 
