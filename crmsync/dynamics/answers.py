@@ -151,16 +151,17 @@ def fits(entity: Entity, select: Sequence[str], rows: Sequence[dict[str, Any]]) 
 
 
 def _look_at(rows: Sequence[dict[str, Any]], columns: Columns) -> None:
-    """Each row has its id and the selected columns (what is empty is null, and never left out), of the right types. A
-    column at a time, which costs less than reading the JSON did."""
+    """Each row has its id and the selected columns (what is empty is null, and never left out), of the right types. Rows
+    of the same types count once, so that it costs less than half of what reading the JSON did."""
+    names = list(columns)
+    pick = itemgetter(*names, names[0])  # of one name alone it would give no tuple
     try:
-        values = list(map(itemgetter(*columns), rows))
+        kinds = {tuple(map(type, pick(row))) for row in rows}
     except KeyError as missing:
-        kind = Odd if any(next(iter(columns)) not in row for row in rows) else OddValues
+        kind = Odd if any(names[0] not in row for row in rows) else OddValues
         raise kind(f"a record without {missing.args[0]}") from None
-    held = zip(*values, strict=True) if len(columns) > 1 else (values,)
-    for (name, types), column in zip(columns.items(), held, strict=False):
-        if not types.issuperset(map(type, column)):
+    for (name, types), held in zip(columns.items(), zip(*kinds, strict=True), strict=False):
+        if not types.issuperset(held):
             raise OddValues(f"values of another type in {name}")
 
 
