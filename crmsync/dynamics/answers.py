@@ -151,7 +151,7 @@ def fits(entity: Entity, select: Sequence[str], rows: Sequence[dict[str, Any]]) 
 
 
 def _look_at(rows: Sequence[dict[str, Any]], columns: Columns) -> None:
-    """Each row has its id and the selected columns (what is empty is null, and never left out), of the right types. Rows
+    """Each row has its id and the selected columns, of the right types: what is empty is null, and never left out. Rows
     of the same types count once, so that it costs less than half of what reading the JSON did."""
     names = list(columns)
     pick = itemgetter(*names, names[0])  # of one name alone it would give no tuple

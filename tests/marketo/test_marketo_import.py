@@ -105,10 +105,8 @@ WHOLE = "dynamicsId,firstName,Import Failure Reason\n7c1e,Ann,bad\n"
     [
         httpx.Response(200),
         httpx.Response(200, html="<html><body>Sign in</body></html>"),
-        httpx.Response(200, text=WHOLE[:-1]),
         httpx.Response(200, text=WHOLE[:-5]),
         httpx.Response(200, text=WHOLE[:-9]),
-        httpx.Response(200, text=WHOLE[:20]),
         httpx.Response(200, text=WHOLE.replace("Ann", '"Ann')),
         httpx.Response(200, content=WHOLE.replace("Ann", "\xe4").encode("latin-1")),
         httpx.Response(204),
