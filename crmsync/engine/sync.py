@@ -184,7 +184,7 @@ async def reported(session: Session, kind: Kind, path: DataPath, work: Callable[
 @asynccontextmanager
 async def stopping(session: Session) -> AsyncIterator[None]:
     """An error that only a person can put right stops the tenant, with its reason, until it is connected again: when a
-    run meets it that began some minutes after the first that did, with none between them that ended well.
+    run meets it some minutes after the first that did, with none between them that ended well.
 
     Another organization under the same address stops at once: it has said so itself, twice, and nothing may be written.
     """
