@@ -28,7 +28,14 @@ from crmsync.engine.pool import SessionPool, session_pool
 from crmsync.engine.report import SyncReport
 from crmsync.engine.session import Session, utc_now
 from crmsync.engine.sync import carry_what_changed, first_sync, is_cut_short, not_now, skipped, stopping
-from crmsync.errors import CredentialsRefused, CrmsyncError, TenantBusy, TenantFileWrong, TransportFailed
+from crmsync.errors import (
+    CredentialsRefused,
+    CrmsyncError,
+    StateUnavailable,
+    TenantBusy,
+    TenantFileWrong,
+    TransportFailed,
+)
 from crmsync.state.store import Store, open_store
 from crmsync.tenants import Tenant, load_tenant, tenant_names
 from tasks.markdown import section, table
@@ -150,6 +157,8 @@ class Fleet:
                 found = await look(session)
                 return await carry_what_changed(session, found) if found.is_idle else found
         except TimeoutError:
+            if self._store.is_away:
+                raise StateUnavailable("The state database does not answer", tenant=session.name) from None
             raise TransportFailed(
                 f"Dynamics gave no answer in {LOOK_SECONDS:.0f} seconds", tenant=session.name
             ) from None
@@ -170,7 +179,7 @@ class Fleet:
 
     async def failed(self, tenant: str, error: BaseException) -> None:
         """Note that a cycle failed, and why; the tenant's turn comes again after its interval."""
-        if isinstance(error, TenantBusy):
+        if isinstance(error, TenantBusy | StateUnavailable):  # nothing that is wrong with the tenant
             self._not_before[tenant] = utc_now() + timedelta(seconds=BUSY_SECONDS)
             return
         file = self._files[tenant][1]

@@ -72,6 +72,11 @@ class Patience:
             wait = min(2 * wait, LONGEST_WAIT)
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether the database is away, as far as anybody knows."""
+        return self._away_since is not None
+
+    @property
     def _cannot_be_used(self) -> str:
         return f"The state database {self._name} cannot be used"
 

@@ -40,6 +40,11 @@ class Store:
         self.engine = engine
         self._patient = PatientEngine(engine, patience or Patience(engine.url))
 
+    @property
+    def is_away(self) -> bool:
+        """Whether the database is being waited for."""
+        return self._patient.patience.is_waiting
+
     @cached_property
     def tenants(self) -> TenantStore:
         return TenantStore(self._patient)

@@ -21,22 +21,15 @@ from crmsync.state.sql import now
 from crmsync.state.store import Store
 from crmsync.state.tables import leases
 from tests.chaos.outcome import in_step, movers
+from tests.clockahead import with_clock_ahead
 from tests.world import World, small_sandbox
 
 SOME = Counts(leads=200, contacts=150, accounts=20)
 
 RUN = """
-import asyncio, datetime, sys
+import asyncio, sys
 from pathlib import Path
 
-real, ahead = datetime.datetime, datetime.timedelta(minutes=int(sys.argv[4]))
-
-class Ahead(real):
-    @classmethod
-    def now(cls, tz=None):
-        return real.now(tz) + ahead
-
-datetime.datetime = Ahead
 from crmsync.engine.session import open_session
 from crmsync.engine.sync import first_sync
 from crmsync.errors import CrmsyncError
@@ -68,10 +61,9 @@ async def contoso(tmp_path: Path, state_url: str) -> AsyncIterator[World]:
 
 async def another_run(world: World, name: str, *, minutes_ahead: int = 0) -> asyncio.subprocess.Process:
     """A first sync in a process of its own, whose clock is ahead. It prints how it ended."""
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-c", RUN, str(world.ready.tenants_folder), world.state_url, name, str(minutes_ahead),
-        stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    program = with_clock_ahead(RUN, minutes_ahead)
+    values = (str(world.ready.tenants_folder), world.state_url, name)
+    return await asyncio.create_subprocess_exec(sys.executable, "-c", program, *values, stdout=asyncio.subprocess.PIPE)
 
 
 async def ended(run: asyncio.subprocess.Process) -> str:

@@ -14,6 +14,7 @@ from crmsync.state.leases import Lease
 from crmsync.state.sql import now
 from crmsync.state.store import Store, open_store
 from crmsync.state.tables import leases
+from tests.clockahead import with_clock_ahead
 
 TAKE_AND_STAY = """
 import asyncio, sys
@@ -29,17 +30,8 @@ asyncio.run(main())
 """
 
 
-TAKE_TEN_MINUTES_AHEAD = """
-import asyncio, datetime, sys, time
-
-real, ahead = datetime.datetime, datetime.timedelta(minutes=10)
-
-class Ahead(real):
-    @classmethod
-    def now(cls, tz=None):
-        return real.now(tz) + ahead
-
-datetime.datetime = Ahead
+TAKE = """
+import asyncio, sys
 from crmsync.state.store import open_store
 
 async def main():
@@ -144,7 +136,7 @@ async def test_a_contender_whose_clock_is_ahead_does_not_take_a_living_lease(sta
     async with open_store(state_url) as store:
         lease = await store.leases.take("contoso", "the run that lives")
         contender = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", TAKE_TEN_MINUTES_AHEAD, state_url, stdout=asyncio.subprocess.PIPE
+            sys.executable, "-c", with_clock_ahead(TAKE, 10), state_url, stdout=asyncio.subprocess.PIPE
         )
         assert (await contender.communicate())[0].strip() == b"None"
         assert lease is not None
