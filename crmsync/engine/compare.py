@@ -258,7 +258,9 @@ class _Entity:
             held = frozenset[str]().union(*(wait.fields for wait in waits.get(change.record_id, ())))
             there, waiting = in_marketo.get(change.record_id, []), links.get(change.record_id, ())
             one = self._compared(change, rows[change.record_id], there, held, waiting)
-            if one is not None and change.record_id not in seen:
+            if one is not None and (refused := seen.get(change.record_id)) is not None:
+                one = refused.model_copy(update={"fields": one.fields})
+            if one is not None:
                 seen[change.record_id] = one
         return await judged(self._session, self._name, list(seen.values()), links)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from crmsync.state.inbox import Creation, Waiting, Watermark
+from crmsync.state.records import Outcome
 from crmsync.state.sql import now
 from crmsync.state.store import Store
 from crmsync.state.syncerrors import TO_DYNAMICS, TO_MARKETO, SyncError
@@ -86,3 +87,25 @@ async def test_a_request_in_flight_is_waited_for(store: Store) -> None:
     found = await store.waits.of(T, "lead", ["b", "c"])
 
     assert [(key, wait.kind) for key, waits in found.items() for wait in waits] == [("b", "request")]
+
+
+async def test_all_that_waits_is_counted_by_what_for(store: Store) -> None:
+    await a_change(store)
+    await a_creation(store)
+    await store.pending.add(T, "lead", "again", ["a", "b"])
+    orphans = [Outcome("c1", "synced", True, 1, None, None, "owner", "company", 1)]
+    orphans.append(Outcome("c2", "waiting", False, None, None, None, None, None, 1, parent_id="p"))
+    await store.records.land(T, "contact", orphans)
+
+    queues = await store.waits.queues(T)
+
+    assert [(queue.kind, queue.entity, queue.records) for queue in queues] == [
+        ("again", "lead", 2),
+        ("change", "contact", 1),
+        ("company", "contact", 1),
+        ("creation", "lead", 1),
+        ("owner", "contact", 1),
+        ("parent", "contact", 1),
+    ]
+    assert {queue.kind for queue in queues if queue.since is not None} == {"again", "change", "creation"}
+    assert all(queue.since <= now() for queue in queues if queue.since is not None)
