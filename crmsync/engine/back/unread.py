@@ -32,13 +32,14 @@ async def note_unread(session: Session, fields: PersonFields, ids: Sequence[str]
 async def look_for_unread(
     session: Session, fields: PersonFields, ids: Sequence[str], names: Sequence[str], *, learn: bool = False
 ) -> Unread:
-    """Note what was changed in Marketo of these records in the fields of these names, and who is gone. ``learn``: keep
-    the ids of those who have another one by now."""
+    """Note what was changed in Marketo of these records in the fields of these names, and who is gone. A field that was
+    not selected when a record was written last was never agreed on: what Marketo holds of it is no change. ``learn``:
+    keep the ids of those who have another one by now."""
     name, records = fields.entity.logical_name, session.store.records
     sets = await records.field_sets(session.name, name)
     known = await records.known(session.name, name, ids)
     agreed = {
-        one: Ledger(fields.names, sets[state.field_set], state.fingerprints)
+        one: (frozenset(sets[state.field_set]), Ledger(fields.names, sets[state.field_set], state.fingerprints))
         for one, state in known.items()
         if state.in_marketo and state.status not in DEAD and state.fingerprints and state.field_set is not None
     }
@@ -51,8 +52,12 @@ async def look_for_unread(
     for row in rows:
         key = str(row[PERSON_KEY]).lower()
         numbers[key] = int(row["id"])
-        own = forms.get(key, {})
-        foreign = [one for one in names if not fields.unchanged(one, agreed[key][one], row.get(one), own.get(one))]
+        own, (written, ledger) = forms.get(key, {}), agreed[key]
+        foreign = [
+            name
+            for name in names
+            if name in written and not fields.unchanged(name, ledger[name], row.get(name), own.get(name))
+        ]
         if foreign:
             changed.append(Waiting(key, int(row["id"]), frozenset(foreign)))
     gone = sorted(agreed.keys() - numbers.keys())
