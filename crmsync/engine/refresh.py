@@ -42,4 +42,7 @@ async def refresh_metadata(session: Session, schema: DynamicsSchema, name: str) 
     for note in notes:
         log.warning("%s: %s", session.name, note)
     await keep_snapshot(session, "dynamics", now.dynamics)
+    why = (await session.store.checkpoints.outdated(session.name)).get(name)
+    if notes and why is not None:
+        notes.append(f"{name}: {why}; run resync to send all records anew")
     return now.dynamics, notes

@@ -12,7 +12,7 @@ from crmsync.engine.chosen import chosen_fields
 from crmsync.engine.refresh import refresh_metadata
 from crmsync.engine.report import SyncReport
 from crmsync.engine.resync import resync, review_fields
-from tests.engine.both_sides import a_synced, assert_quiet, change_in_dynamics
+from tests.engine.both_sides import a_synced, assert_quiet, change_in_dynamics, change_in_marketo, in_dynamics
 from tests.world import World
 
 WEB = 8
@@ -70,7 +70,10 @@ async def test_a_refresh_in_mid_cycle_tells_what_changed_and_leaves_the_rest_to_
 
     schema, notes = await refreshed(connected)
 
-    assert notes == [f"lead: option {WEB} of leadsourcecode was renamed from 'Web' to 'Internet'"]
+    assert notes == [
+        f"lead: option {WEB} of leadsourcecode was renamed from 'Web' to 'Internet'",
+        "lead: the option labels of leadsourcecode changed; run resync to send all records anew",
+    ]
     assert schema.entities["lead"].attributes["leadsourcecode"].options[WEB] == "Internet"
     await assert_quiet(connected)
     assert (await connected.person(lead, "leadSource"))["leadSource"] == "Web"
@@ -81,6 +84,28 @@ async def test_a_refresh_in_mid_cycle_tells_what_changed_and_leaves_the_rest_to_
     await rename_option(connected, "Web")
     assert list((await resynced(connected)).entities) == ["lead"], "renamed back, what was sent meanwhile is outdated"
     assert (await connected.person(lead, "leadSource"))["leadSource"] == "Web"
+
+
+async def test_a_new_option_goes_both_ways_with_the_next_cycle(connected: World) -> None:
+    there, back = [await a_synced(connected, "lead", number=number, leadsourcecode=WEB) for number in range(2)]
+    admin = await connected.admin()
+    option = {
+        "EntityLogicalName": "lead",
+        "AttributeLogicalName": "leadsourcecode",
+        "Value": 77,
+        "Label": label("Fair"),
+    }
+    await admin.channel.send("POST", "InsertOptionValue", json=option)
+    await change_in_dynamics(connected, "lead", there, leadsourcecode=77)
+    await change_in_marketo(connected, back, leadSource="Fair")
+
+    report = await connected.cycle()
+
+    assert (await connected.person(there, "leadSource"))["leadSource"] == "Fair"
+    assert (await in_dynamics(connected, "lead", back, "leadsourcecode"))["leadsourcecode"] == 77
+    assert "lead: new option 77 'Fair' of leadsourcecode" in report.notes
+    assert not {there, back} & {one.record_id for one in await (await connected.store()).errors.all("contoso")}
+    await assert_quiet(connected)
 
 
 async def test_a_refresh_that_finds_nothing_new_changes_nothing(connected: World) -> None:

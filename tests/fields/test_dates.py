@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from crmsync.dynamics.schema import Attribute
 from crmsync.errors import RecordRefused
-from crmsync.fields import Converter, Mapping, select_fields
+from crmsync.fields import Converter, Mapping, describe_plan, select_fields
 from crmsync.fields.typemap import fitting
 from crmsync.tenants import FieldChoice
 from tests.fields.schemas import column, entity, field, mapping, organization, reasons, subscription
@@ -92,11 +92,13 @@ def test_what_is_no_date_that_dynamics_holds_is_refused(day: str) -> None:
 
 
 def test_without_a_zone_the_plan_says_what_happens_and_how_to_change_it() -> None:
-    found = mapping(select_fields(organization(lead=(PICKED,)), subscription(), FieldChoice()), "lead", "new_x")
+    selection = select_fields(organization(lead=(PICKED,)), subscription(), FieldChoice())
+    found = mapping(selection, "lead", "new_x")
+    [told] = [line for line in describe_plan(selection) if line.startswith("  lead.new_x to new_x")]
 
     assert (found.data_type, found.convert, found.zone) == ("datetime", "datetime", None)
-    assert "may show the day before" in (found.lossy or "")
-    assert "name a 'time_zone' under 'fields'" in (found.lossy or "")
+    assert "may show the day before" in told
+    assert "name a 'time_zone' under 'fields'" in told
 
 
 def test_with_a_zone_a_new_field_is_a_date() -> None:
