@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from crmsync.engine import setup
 from crmsync.engine.parking import works_now
 from crmsync.engine.report import SyncReport
 from crmsync.engine.resync import resync, review_fields
+from crmsync.engine.session import utc_now
 from crmsync.engine.status import status
 from crmsync.engine.sync import cycle, first_sync
 from crmsync.errors import FeatureMissing
@@ -144,9 +146,11 @@ async def test_without_the_key_there_is_no_syncing(connected: World) -> None:
     await change_type(connected, "integer", "dynamicsId")
     await change_in_dynamics(connected, "contact", contact, jobtitle="Chief")
 
-    async with connected.session() as session:
-        with pytest.raises(FeatureMissing, match="dynamicsId is integer now") as raised:
-            await cycle(session, force=True)
+    for minutes in (0, 5):
+        async with connected.session() as session:
+            session.clock = lambda late=minutes: utc_now() + timedelta(minutes=late)
+            with pytest.raises(FeatureMissing, match="dynamicsId is integer now") as raised:
+                await cycle(session, force=True)
 
     assert "change its type back" in raised.value.remedy
     assert (await status(await connected.store(), "contoso"))["state"] == "stopped"
