@@ -216,6 +216,9 @@ def _show_status(console: Console, one: dict[str, Any]) -> None:
         for field in one[kind]:
             text = f"  {kind.partition('_')[0]}: {field['entity']}.{field['attribute']}: {field['reason']}"
             console.print(text, style="yellow" if kind == "parked_fields" else "", markup=False)
+    for form in one["own_forms"]:
+        text = f"  lossy: {form['entity']}.{form['field']}: {form['records']:,} stored by Marketo in a form of its own"
+        console.print(text, style="yellow", markup=False)
     columns = list(next(iter(one["entities"].values())))
     table = Table("entity", *[column.replace("_", " ") for column in columns], box=SIMPLE)
     for entity, counts in one["entities"].items():

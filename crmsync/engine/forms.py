@@ -9,6 +9,7 @@ its difference.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -17,6 +18,8 @@ from crmsync.engine.back.fields import OPT_OUTS, PersonFields
 from crmsync.engine.fingerprint import fingerprints
 from crmsync.engine.session import Session
 from crmsync.state.forms import Form
+
+_LAST_OF_THE_BMP = 0xFFFF
 
 
 class Written(NamedTuple):
@@ -51,6 +54,21 @@ async def note_forms(session: Session, fields: PersonFields, written: Mapping[st
         f"{entity}: Marketo stored '{name}' of {count} records in a form of its own; Dynamics keeps the original"
         for name, count in lossy.items()
     ]
+
+
+def resembles(sent: Any, stored: Any) -> bool:
+    """Whether a value may be what a service made of another one: the same letters and digits, or the first of them, or
+    about the same number. Only for a request whose answer was lost: nobody looked at what became of it."""
+    if isinstance(sent, int | float) and isinstance(stored, int | float):
+        return math.isclose(sent, stored, rel_tol=0.001, abs_tol=0.01)
+    if not isinstance(sent, str) or not isinstance(stored, str | None):
+        return False
+    left, right = _letters(sent), _letters(stored or "")
+    return left == right or (bool(right) and left.startswith(right))
+
+
+def _letters(text: str) -> str:
+    return "".join(one for one in text.casefold() if one.isalnum() and ord(one) <= _LAST_OF_THE_BMP)
 
 
 def _form(fields: PersonFields, name: str, sent: Any, stored: Any) -> Form | None:

@@ -18,19 +18,23 @@ from crmsync.engine.back.streams import PERSON_ENTITIES, Streams, person_fields
 from crmsync.engine.chosen import chosen_fields
 from crmsync.engine.destination import PERSON_KEY, Destination
 from crmsync.engine.fingerprint import WIDTH, fingerprints
+from crmsync.engine.forms import resembles
 from crmsync.engine.session import Session
 from crmsync.errors import PagingTokenRefused, PermissionMissing
 from crmsync.state.flights import Flight
+from crmsync.state.forms import Form, Forms
 from crmsync.state.records import DEAD, Known, Outcome
 
 MODIFIED_BY = "_modifiedby_value"
 
 
 class Found(NamedTuple):
-    """A record as it is on the side that the request went to. ``holds`` tells of a field whether it has that value."""
+    """A record as it is on the side that the request went to. ``values``: as it has them, and before these what it was
+    changed to lately. ``holds`` tells of a field whether any is the one of that fingerprint."""
 
     marketo_id: int | None
     holds: Callable[[str, bytes], bool]
+    values: Sequence[Mapping[str, Any]]
 
 
 async def executed(session: Session, where: Destination, flight: Flight, keys: Sequence[str]) -> set[str]:
@@ -117,11 +121,44 @@ async def learned(session: Session, flight: Flight) -> list[Outcome]:
     if in_marketo:
         there = await _with_what_was(session, sent.fields, there)
     known = await session.store.records.known(session.name, flight.entity, list(there))
-    rows = [_row(flight, sent, key, known.get(key), found) for key, found in there.items()]
+    forms = await _own_forms(session, sent, there, known) if in_marketo else {}
+    await session.store.forms.put(session.name, flight.entity, forms)
+    rows = [_row(flight, sent, key, known.get(key), found, forms.get(key, {})) for key, found in there.items()]
     return [row for row in rows if row is not None]
 
 
-def _row(flight: Flight, sent: Sent, key: str, before: Known | None, found: Found) -> Outcome | None:
+async def _own_forms(
+    session: Session, sent: Sent, there: Mapping[str, Found], known: Mapping[str, Known]
+) -> dict[str, dict[str, Form]]:
+    """What Marketo seems to have made of what was sent: the first value that is not the one before, and resembles what
+    Dynamics has sent and still holds."""
+    open_fields: dict[str, list[str]] = {}
+    for key, found in there.items():
+        ledger = sent.agreed(known[key]) if key in known else None
+        marks = sent.of(key)
+        for name in sent.differing(key, ledger) if ledger is not None else ():
+            if not found.holds(name, marks[name]):
+                open_fields.setdefault(key, []).append(name)
+    if not open_fields:
+        return {}
+    entity, fields = sent.fields.entity, sent.fields
+    select = sorted({fields.attribute(name).select_name for names in open_fields.values() for name in names})
+    forms: dict[str, dict[str, Form]] = {}
+    for row in await session.dynamics.read_by_ids(entity, select, list(open_fields)):
+        key = str(row[entity.primary_id]).lower()
+        for name in open_fields[key]:
+            mark, value = sent.of(key)[name], fields.sent(name, row)
+            if fingerprints([value]) != mark:
+                continue  # Dynamics holds another one by now, which is sent
+            before = sent.agreed(known[key])
+            assert before is not None
+            for stored in (held[name] for held in there[key].values if name in held):
+                if resembles(value, stored) and not fields.unchanged(name, before[name], stored):
+                    forms.setdefault(key, {}).setdefault(name, Form(mark, fields.mark(name, stored)))
+    return forms
+
+
+def _row(flight: Flight, sent: Sent, key: str, before: Known | None, found: Found, forms: Forms) -> Outcome | None:
     assert flight.field_set is not None
     marks = sent.of(key)
     if before is None:
@@ -133,7 +170,7 @@ def _row(flight: Flight, sent: Sent, key: str, before: Known | None, found: Foun
         return None
     old = ledger.joined()
     for name in sent.differing(key, ledger):
-        if found.holds(name, marks[name]):
+        if found.holds(name, marks[name]) or name in forms:
             ledger[name] = marks[name]
     if ledger.joined() == old:
         return None
@@ -145,7 +182,7 @@ async def _in_marketo(session: Session, fields: PersonFields, keys: Sequence[str
     there = {key: row for row in rows if (key := str(row[PERSON_KEY]).lower()) in set(keys)}
 
     def found(row: Mapping[str, Any]) -> Found:
-        return Found(int(row["id"]), lambda name, mark: fields.unchanged(name, mark, row.get(name)))
+        return Found(int(row["id"]), lambda name, mark: fields.unchanged(name, mark, row.get(name)), [row])
 
     return {key: found(row) for key, row in there.items()}
 
@@ -159,7 +196,8 @@ async def _with_what_was(session: Session, fields: PersonFields, there: Mapping[
         return found._replace(
             holds=lambda name, mark: (
                 found.holds(name, mark) or any(fields.unchanged(name, mark, one[name]) for one in values if name in one)
-            )
+            ),
+            values=[*values, *found.values],
         )
 
     return {key: widened(found) for key, found in there.items()}
@@ -195,6 +233,6 @@ async def _in_dynamics(session: Session, fields: PersonFields, keys: Sequence[st
     def found(row: dict[str, Any]) -> Found:
         # What somebody else has written since may be that one's own value: then it is decided as their change.
         ours = str(row.get(MODIFIED_BY)).lower() == us
-        return Found(None, lambda name, mark: ours and fingerprints([fields.sent(name, row)]) == mark)
+        return Found(None, lambda name, mark: ours and fingerprints([fields.sent(name, row)]) == mark, [row])
 
     return {str(row[entity.primary_id]).lower(): found(row) for row in rows}

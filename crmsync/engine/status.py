@@ -27,6 +27,7 @@ async def status(store: Store, tenant: str) -> dict[str, Any]:
     ``again``, to ``delete``, ``roles`` and ``heir`` in Marketo; ``owner``, ``company`` and ``parent`` that Marketo does
     not have, which may be by choice (their ``since`` is not known). ``catching_up_since``: from when on Marketo
     does not tell all that happened, as long as people are not compared to the end.
+    ``own_forms``: fields of which Marketo stored values in a form of its own, and of how many records.
     """
     row = await store.tenants.get(tenant)
     counters = await store.records.counters(tenant)
@@ -75,6 +76,10 @@ async def status(store: Store, tenant: str) -> dict[str, Any]:
         },
         "catching_up_since": _text(gap.since) if gap is not None else None,
         "waiting": [_queue(queue) for queue in await store.waits.queues(tenant)],
+        "own_forms": [
+            {"entity": entity, "field": field, "records": records}
+            for entity, field, records in await store.forms.counts(tenant)
+        ],
         "parked_fields": [_field(one) for one in parked if one.reviewed_at is None],
         "reviewed_fields": [_field(one) for one in parked if one.reviewed_at is not None],
         "last_cycle": _run(last_cycle),

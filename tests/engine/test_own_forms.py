@@ -16,6 +16,7 @@ from tests.engine.both_sides import (
     change_in_marketo,
     in_dynamics,
 )
+from tests.engine.late_calls import PEOPLE, Late, cycle_with, killed_cycle
 from tests.world import World
 
 EMOJI = "Chief 😀 of Fun"
@@ -169,3 +170,41 @@ async def test_a_control_character_that_is_cleaned_on_the_way_is_no_difference(
     await change_in_dynamics(connected, entity, record, jobtitle="Chief")
     await connected.cycle()
     assert (await connected.person(record, "title"))["title"] == "Chief"
+
+
+@pytest.mark.parametrize("entity", ["lead", "contact"])
+async def test_what_marketo_made_of_a_dead_runs_value_is_no_change(connected: World, entity: str) -> None:
+    record = await a_synced(connected, entity, jobtitle="Assistant")
+    await switch(connected, emoji="cut")
+    await change_in_dynamics(connected, entity, record, jobtitle=EMOJI)
+
+    async def arrived() -> bool:
+        return bool((await connected.person(record, "title"))["title"] == "Chief ")
+
+    await killed_cycle(connected, PEOPLE)
+    await cycle_with(connected, Late(connected, arrived))
+    await connected.cycle()
+
+    assert (await in_dynamics(connected, entity, record, "jobtitle"))["jobtitle"] == EMOJI
+    await assert_quiet(connected)
+    await assert_in_step(connected, record)
+
+
+@pytest.mark.parametrize("entity", ["lead", "contact"])
+async def test_an_edit_after_a_dead_runs_call_is_a_change(connected: World, entity: str) -> None:
+    record = await a_synced(connected, entity, jobtitle="Assistant")
+    await switch(connected, emoji="cut")
+    await change_in_dynamics(connected, entity, record, jobtitle=EMOJI)
+
+    async def arrived() -> bool:
+        return bool((await connected.person(record, "title"))["title"] == "Chief ")
+
+    await killed_cycle(connected, PEOPLE)
+    late = Late(connected, arrived)
+    await late.execute()
+    await change_in_marketo(connected, record, title="Boss")
+    await cycle_with(connected, late)
+    await connected.cycle()
+
+    assert (await in_dynamics(connected, entity, record, "jobtitle"))["jobtitle"] == "Boss"
+    await assert_quiet(connected)

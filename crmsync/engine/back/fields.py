@@ -110,8 +110,11 @@ class PersonFields:
         return fingerprints([value])
 
     def mark_of(self, field: str, back: Any) -> bytes:
-        """The fingerprint of what Dynamics, having been given ``back``, would send."""
-        return fingerprints([self.sent(field, {self.attribute(field).select_name: back})])
+        """The fingerprint of what Dynamics, having been given ``back``, would send, or of that if it cannot be sent."""
+        try:
+            return fingerprints([self.sent(field, {self.attribute(field).select_name: back})])
+        except RecordRefused:
+            return fingerprints([back])
 
     def unchanged(self, field: str, agreed: bytes, value: Any, form: Form | None = None) -> bool:
         """Whether Marketo's value is the one that was agreed on, or the ``form`` in which Marketo holds it; for a
