@@ -17,10 +17,10 @@ from crmsync.engine.back.fields import Ledger, PersonFields
 from crmsync.engine.back.streams import PERSON_ENTITIES, Streams, person_fields
 from crmsync.engine.chosen import chosen_fields
 from crmsync.engine.destination import PERSON_KEY, Destination
-from crmsync.engine.fingerprint import WIDTH, fingerprints
+from crmsync.engine.fingerprint import NEVER_AGREED, WIDTH, fingerprints
 from crmsync.engine.forms import resembles
 from crmsync.engine.session import Session
-from crmsync.errors import PagingTokenRefused, PermissionMissing
+from crmsync.errors import PagingTokenRefused, PermissionMissing, RecordRefused
 from crmsync.state.flights import Flight
 from crmsync.state.forms import Form, Forms
 from crmsync.state.records import DEAD, Known, Outcome
@@ -147,15 +147,24 @@ async def _own_forms(
     for row in await session.dynamics.read_by_ids(entity, select, list(open_fields)):
         key = str(row[entity.primary_id]).lower()
         for name in open_fields[key]:
-            mark, value = sent.of(key)[name], fields.sent(name, row)
-            if fingerprints([value]) != mark:
+            mark = sent.of(key)[name]
+            if _mark(fields, name, row) != mark:
                 continue  # Dynamics holds another one by now, which is sent
+            value = fields.sent(name, row)
             before = sent.agreed(known[key])
             assert before is not None
             for stored in (held[name] for held in there[key].values if name in held):
                 if resembles(value, stored) and not fields.unchanged(name, before[name], stored):
                     forms.setdefault(key, {}).setdefault(name, Form(mark, fields.mark(name, stored)))
     return forms
+
+
+def _mark(fields: PersonFields, name: str, row: dict[str, Any]) -> bytes:
+    """The fingerprint of what Dynamics has; of what cannot be sent none that a request carries."""
+    try:
+        return fingerprints([fields.sent(name, row)])
+    except RecordRefused:
+        return NEVER_AGREED
 
 
 def _row(flight: Flight, sent: Sent, key: str, before: Known | None, found: Found, forms: Forms) -> Outcome | None:
@@ -233,6 +242,6 @@ async def _in_dynamics(session: Session, fields: PersonFields, keys: Sequence[st
     def found(row: dict[str, Any]) -> Found:
         # What somebody else has written since may be that one's own value: then it is decided as their change.
         ours = str(row.get(MODIFIED_BY)).lower() == us
-        return Found(None, lambda name, mark: ours and fingerprints([fields.sent(name, row)]) == mark, [row])
+        return Found(None, lambda name, mark: ours and _mark(fields, name, row) == mark, [row])
 
     return {str(row[entity.primary_id]).lower(): found(row) for row in rows}
