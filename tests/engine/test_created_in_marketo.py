@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -198,6 +199,31 @@ async def test_a_run_that_dies_while_it_creates_creates_nobody_twice(
     assert [row["leadid"] for row in found] == [(await record_of(connected, ada))["dynamicsId"]]
     marketo = await connected.marketo()
     assert len(await marketo.people("email", ["ada@marketo.example"], ["id"])) == 1
+    await assert_quiet(connected, **options)
+
+
+async def test_an_edit_of_a_person_whose_record_a_dead_run_created_is_brought_there(connected: World) -> None:
+    options = creating("lead")
+    number = await a_list(connected)
+    ada = await somebody(connected, title="v1")
+    await put_on_list(connected, number, ada)
+    tenant = Tenant.model_validate(connected.tenant.model_dump(exclude_unset=True) | options)
+    rule = {"service": "dynamics", "method": "POST", "path": "/api/data/v9.2/$batch", "skip": 1, "kind": "hang",
+            "seconds": 60, "after_execution": True}  # fmt: skip
+    fault = await connected.post("faults", rule)
+    async with connected.session(tenant=tenant) as session:
+        running = asyncio.create_task(cycle(session, force=True))
+        await connected.until_fault_hit(fault["id"])
+        running.cancel()
+        await asyncio.wait([running])
+    marketo = await connected.marketo()
+    await marketo.sync_people([{"id": ada, "title": "v2"}], action="updateOnly", lookup_field="id")
+
+    await cycle_as(connected, **options)
+    await cycle_as(connected, **options)
+
+    [row] = await connected.rows("lead", "jobtitle", filter="emailaddress1 eq 'ada@marketo.example'")
+    assert (row["jobtitle"], (await record_of(connected, ada, "title"))["title"]) == ("v2", "v2")
     await assert_quiet(connected, **options)
 
 

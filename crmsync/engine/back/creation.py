@@ -18,7 +18,8 @@ from uuid import uuid4
 from crmsync.dynamics.write_batch import Write
 from crmsync.engine.back.fields import OPT_OUTS, PersonFields
 from crmsync.engine.destination import DELETED_FLAG, PERSON_KEY
-from crmsync.engine.fingerprint import fingerprints
+from crmsync.engine.fingerprint import NEVER_AGREED, fingerprints
+from crmsync.engine.landed import MODIFIED_BY
 from crmsync.engine.links import COMPANY_LINK, OWNER_LINK
 from crmsync.engine.load import NOBODY
 from crmsync.engine.plan import SYNC_FILTER
@@ -93,11 +94,11 @@ class Creator:
         bodies = await self._bodies([people[one] for one in sorted(wanted)])
         ids = {one.marketo_id: one.record_id or str(uuid4()) for one in waiting if one.marketo_id in bodies}
         await self._session.store.inbox.name_creations(self._session.name, ids)
-        created, refused = await self._create(bodies, ids)
+        created, refused, there = await self._create(bodies, ids)
         tried_before = {one.marketo_id for one in waiting if one.record_id is not None}
         if created:
             async with by_id(self._session, self._name, "link", [ids[one] for one in created]):
-                await self._link({one: ids[one] for one in created}, people, bodies, refused, tried_before)
+                await self._link({one: ids[one] for one in created}, people, bodies, refused, tried_before, there)
         await self._refuse(refused)
         return len(wanted)
 
@@ -160,13 +161,14 @@ class Creator:
 
     async def _create(
         self, bodies: dict[int, Body], ids: Mapping[int, str]
-    ) -> tuple[list[int], dict[int, CrmsyncError]]:
-        """Who has a record now, and who was refused one. Who was not answered for is left to the next cycle.
+    ) -> tuple[list[int], dict[int, CrmsyncError], dict[str, dict[str, Any]]]:
+        """Who has a record now, and who was refused one. Who was not answered for is left to the next cycle. The rows
+        of records that were there already come with them.
 
         Who was refused is created with what a record has to have and the opt-outs; the other fields wait as changes in
         Marketo, of which each can be refused alone.
         """
-        created, refused = await self._send(bodies, ids)
+        created, refused, there = await self._send(bodies, ids)
         least = {
             one: body
             for one, error in refused.items()
@@ -175,11 +177,11 @@ class Creator:
             and (body := self._least(bodies[one])) != bodies[one]
         }
         if not least:
-            return created, refused
-        more, still = await self._send(least, ids)
+            return created, refused, there
+        more, still, also = await self._send(least, ids)
         bodies |= {one: least[one] for one in more}
         kept = {one: error for one, error in refused.items() if one not in least}
-        return [*created, *more], kept | still
+        return [*created, *more], kept | still, there | also
 
     def _least(self, body: Body) -> Body:
         """What is left of a body when each field that can do without goes."""
@@ -197,7 +199,7 @@ class Creator:
 
     async def _send(
         self, bodies: Mapping[int, Body], ids: Mapping[int, str]
-    ) -> tuple[list[int], dict[int, CrmsyncError]]:
+    ) -> tuple[list[int], dict[int, CrmsyncError], dict[str, dict[str, Any]]]:
         entity, order = self._fields.entity, list(bodies)
         outcomes = await self._session.dynamics.write_many(
             [Write(entity.entity_set_name, ids[one], bodies[one].values, None) for one in order],
@@ -213,13 +215,29 @@ class Creator:
             for one, error in answers.items()
             if error is not None and ids[one] not in there and not isinstance(error, TryAgainLater)
         }
-        return created, refused
+        return created, refused, there
 
-    async def _there(self, ids: Sequence[str]) -> set[str]:
-        """Which of these records exist: created by a run that was killed before it heard of it."""
+    async def _there(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Those of these records that exist: created by a run that was killed before it heard of it."""
         entity = self._fields.entity
-        rows = await self._session.dynamics.read_by_ids(entity, [entity.primary_id], ids) if ids else []
-        return {str(row[entity.primary_id]).lower() for row in rows}
+        select = sorted({self._fields.attribute(name).select_name for name in self._fields.two_way} | {MODIFIED_BY})
+        rows = await self._session.dynamics.read_by_ids(entity, select, ids) if ids else []
+        return {str(row[entity.primary_id]).lower(): row for row in rows}
+
+    async def _moved_on(self, row: dict[str, Any], person: Mapping[str, Any]) -> dict[str, bytes]:
+        """The fields of a record that a dead run created whose values differ by now, with what was agreed on: what we
+        wrote there; where somebody has edited the record since, nobody knows who changed what, and the rules decide."""
+        binding = (await self._session.store.tenants.get(self._session.name)).binding
+        ours = binding is not None and str(row.get(MODIFIED_BY)).lower() == binding.sync_user_id.lower()
+        found: dict[str, bytes] = {}
+        for name in self._fields.two_way:
+            try:
+                sent = self._fields.sent(name, row)
+            except RecordRefused:
+                continue
+            if not self._fields.same(name, sent, person.get(name)):
+                found[name] = fingerprints([sent]) if ours else NEVER_AGREED
+        return found
 
     async def _link(
         self,
@@ -228,6 +246,7 @@ class Creator:
         bodies: Mapping[int, Body],
         refused: dict[int, CrmsyncError],
         tried_before: Set[int],
+        there: Mapping[str, dict[str, Any]],
     ) -> None:
         """Give the people their key. By Marketo's id: nobody can be created by that, however often it is sent.
 
@@ -242,9 +261,10 @@ class Creator:
         outcomes, done, waiting, again = [], [], [], []
         for (one, record_id), answer in zip(ids.items(), answers, strict=True):
             linked = answer.status == "updated"
-            outcomes.append(self._outcome(record_id, people[one], bodies[one], linked=linked))
-            if linked and bodies[one].left_out:
-                waiting.append(Waiting(record_id, one, bodies[one].left_out))
+            changed = await self._moved_on(there[record_id], people[one]) if record_id in there else {}
+            outcomes.append(self._outcome(record_id, people[one], bodies[one], changed, linked=linked))
+            if linked and (open_fields := bodies[one].left_out | changed.keys()):
+                waiting.append(Waiting(record_id, one, open_fields))
             if linked and one in tried_before:
                 again.append(record_id)
             if linked or answer.code == NOBODY:
@@ -255,11 +275,13 @@ class Creator:
         well, counts = [_name(one) for one in done], {"created": len(done)}
         await self._land(outcomes=outcomes, done=done, well=well, again=again, counts=counts)
 
-    def _outcome(self, record_id: str, person: dict[str, Any], body: Body, *, linked: bool) -> Outcome:
+    def _outcome(
+        self, record_id: str, person: dict[str, Any], body: Body, changed: Mapping[str, bytes], *, linked: bool
+    ) -> Outcome:
         """What Marketo holds of the new record: the rest comes with its first change from Dynamics. A person who could
         not be linked has a tombstone, so that the record does not make another one."""
         marks = {name: self._fields.mark(name, person.get(name)) for name in self._fields.two_way}
-        marks |= dict.fromkeys(body.left_out, fingerprints([None]))
+        marks |= {**dict.fromkeys(body.left_out, fingerprints([None])), **changed}
         marks |= {PERSON_KEY: fingerprints([record_id]), "msType": fingerprints([TYPES[self._name]])}
         empty = fingerprints([None])
         return Outcome(
