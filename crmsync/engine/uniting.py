@@ -152,6 +152,9 @@ class Uniting:
         if known is None or known.fingerprints is None or known.field_set is None:
             return outcome
         records, tenant, names = self._session.store.records, self._session.name, self._fields[one.entity].names
+        forms = self._session.store.forms
+        own = (await forms.of(tenant, of.entity, [of.record_id])).get(of.record_id, {})
+        await forms.put(tenant, one.entity, {one.heir: own})
         sets = await records.field_sets(tenant, of.entity)
         before = Ledger(names, sets[known.field_set], known.fingerprints)
         shared = set(sets[known.field_set])

