@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from crmsync.dynamics.schema import Entity
-from crmsync.engine.back.fields import Ledger, PersonFields
+from crmsync.engine.back.fields import OPT_OUTS, Ledger, PersonFields
 from crmsync.engine.destination import TARGETS
 from crmsync.engine.fingerprint import NEVER_AGREED, NOTHING, WIDTH, changed, fingerprints
 from crmsync.engine.links import COMPANY_LINK, OWNER_LINK, Links
@@ -32,9 +32,6 @@ from crmsync.state.store import Store
 from crmsync.state.syncerrors import FieldKey, RefusedField, SyncError
 
 SYNC_FILTER = "new_synctomkto"
-OPT_OUTS = frozenset({"donotbulkemail", "donotemail", "donotphone", "donotfax", "donotsendmm"})
-"""Columns by which a person says no. What they say is consent: see ``Planner._keep_consent``."""
-
 Mode = Literal["changed", "forced", "whole"]
 """What is written of records that are read: what ``changed``; ``forced``, also a record that did not change (a link or
 a retry is due); ``whole``, every field of it, whatever was agreed on, and the record itself where Marketo lost it."""
