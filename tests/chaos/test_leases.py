@@ -37,6 +37,8 @@ from crmsync.secrets import SecretStore
 from crmsync.tenants import load_tenant
 
 async def main(folder, state_url, run):
+    print("ready", flush=True)
+    sys.stdin.readline()
     tenant, secrets = load_tenant("contoso", folder), SecretStore(folder)
     try:
         async with open_session(tenant, secrets, run=run, state_url=state_url) as session:
@@ -60,13 +62,24 @@ async def contoso(tmp_path: Path, state_url: str) -> AsyncIterator[World]:
 
 
 async def another_run(world: World, name: str, *, minutes_ahead: int = 0) -> asyncio.subprocess.Process:
-    """A first sync in a process of its own, whose clock is ahead. It prints how it ended."""
+    """A process that will run a first sync when it is told to, and whose clock is ahead."""
     program = with_clock_ahead(RUN, minutes_ahead)
     values = (str(world.ready.tenants_folder), world.state_url, name)
-    return await asyncio.create_subprocess_exec(sys.executable, "-c", program, *values, stdout=asyncio.subprocess.PIPE)
+    run = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, *values, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert run.stdout is not None
+    assert (await run.stdout.readline()).strip() == b"ready"
+    return run
+
+
+def begin(run: asyncio.subprocess.Process) -> None:
+    assert run.stdin is not None
+    run.stdin.write(b"\n")
 
 
 async def ended(run: asyncio.subprocess.Process) -> str:
+    """How it ended: ``done``, or with which error."""
     return (await run.communicate())[0].decode().strip()
 
 
@@ -90,10 +103,11 @@ async def let_it_run_out(store: Store) -> None:
 async def test_a_contender_whose_clock_is_ahead_does_not_write_beside_the_holder(
     contoso: World, repetition: int
 ) -> None:
+    contender = await another_run(contoso, "the contender", minutes_ahead=10)
     async with contoso.session(run="the holder") as session:
         run = asyncio.create_task(first_sync(session))
         await until_people_are_written(contoso)
-        contender = await another_run(contoso, "the contender", minutes_ahead=10)
+        begin(contender)
         assert await ended(contender) == "TenantBusy"
         assert not run.done(), "the contender came in the middle"
         await run
@@ -112,12 +126,13 @@ async def test_a_locked_file_costs_the_holder_nothing(
     with SandboxThread(small_sandbox(tmp_path / "ready.json", counts=SOME)) as ready:
         contoso = World(ready, f"sqlite:///{tmp_path}/state.db")
         await contoso.prepare()
+        contender = await another_run(contoso, "the contender", minutes_ahead=10)
         async with contoso.session(run="the holder") as session:
             run = asyncio.create_task(first_sync(session))
             await until_people_are_written(contoso)
             with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as other:
                 other.execute("BEGIN IMMEDIATE")
-                contender = await another_run(contoso, "the contender", minutes_ahead=10)
+                begin(contender)
                 await contoso.reset_requests()
                 await asyncio.sleep(1.5)
                 assert await contoso.written() == {}, "nothing is sent while the lease may have run out"
@@ -132,6 +147,7 @@ async def test_a_locked_file_costs_the_holder_nothing(
 async def test_a_run_that_was_stopped_and_taken_over_from_sends_nothing_more(contoso: World, repetition: int) -> None:
     stopped = await another_run(contoso, "the stopped")
     try:
+        begin(stopped)
         await until_people_are_written(contoso)
         stopped.send_signal(signal.SIGSTOP)
         await let_it_run_out(await contoso.store())
