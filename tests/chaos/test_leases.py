@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from crmsync.engine.report import Progress
 from crmsync.engine.sync import first_sync
 from crmsync.sandbox.options import Counts
 from crmsync.sandbox.server import SandboxThread
@@ -83,6 +84,17 @@ async def ended(run: asyncio.subprocess.Process) -> str:
     return (await run.communicate())[0].decode().strip()
 
 
+class Middle:
+    """The middle of a first sync: it stays there, holding the lease, until the test has done its worst."""
+
+    def __init__(self) -> None:
+        self.reached, self.over = asyncio.Event(), asyncio.Event()
+
+    async def stay(self, progress: Progress) -> None:
+        self.reached.set()
+        await self.over.wait()
+
+
 async def until_people_are_written(world: World) -> None:
     """A write of people is on its way, and answered late."""
     rule = {"service": "marketo", "method": "POST", "path": "/rest/v1/leads.json", "times": 1, "kind": "slow",
@@ -104,12 +116,13 @@ async def test_a_contender_whose_clock_is_ahead_does_not_write_beside_the_holder
     contoso: World, repetition: int
 ) -> None:
     contender = await another_run(contoso, "the contender", minutes_ahead=10)
+    middle = Middle()
     async with contoso.session(run="the holder") as session:
-        run = asyncio.create_task(first_sync(session))
-        await until_people_are_written(contoso)
+        run = asyncio.create_task(first_sync(session, middle.stay))
+        await middle.reached.wait()
         begin(contender)
         assert await ended(contender) == "TenantBusy"
-        assert not run.done(), "the contender came in the middle"
+        middle.over.set()
         await run
 
     assert await movers(contoso) == ["the holder"]
@@ -127,12 +140,14 @@ async def test_a_locked_file_costs_the_holder_nothing(
         contoso = World(ready, f"sqlite:///{tmp_path}/state.db")
         await contoso.prepare()
         contender = await another_run(contoso, "the contender", minutes_ahead=10)
+        middle = Middle()
         async with contoso.session(run="the holder") as session:
-            run = asyncio.create_task(first_sync(session))
-            await until_people_are_written(contoso)
+            run = asyncio.create_task(first_sync(session, middle.stay))
+            await middle.reached.wait()
             with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as other:
                 other.execute("BEGIN IMMEDIATE")
                 begin(contender)
+                middle.over.set()
                 await contoso.reset_requests()
                 await asyncio.sleep(1.5)
                 assert await contoso.written() == {}, "nothing is sent while the lease may have run out"
