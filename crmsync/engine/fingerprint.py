@@ -14,6 +14,8 @@ from typing import Any
 import orjson
 from xxhash import xxh3_64_digest
 
+from crmsync.state.records import DISTRUSTED
+
 WIDTH = 6
 NOTHING = bytes(WIDTH)
 """The mark of a field without a value."""
@@ -32,8 +34,17 @@ def changed(old_names: Sequence[str], old: bytes, new_names: Sequence[str], new:
     """Whether any field has another value than before; fields that are no longer synced do not count."""
     if old_names == new_names:
         return old != new
-    before = {name: old[at * WIDTH : (at + 1) * WIDTH] for at, name in enumerate(old_names)}
+    before = by_name(old_names, old)
     return any(before.get(name, NOTHING) != new[at * WIDTH : (at + 1) * WIDTH] for at, name in enumerate(new_names))
+
+
+def by_name(names: Sequence[str], marks: bytes) -> dict[str, bytes]:
+    """The marks of a record by field; what was agreed on before a field's type changed holds no longer."""
+    found = {name: marks[at * WIDTH : (at + 1) * WIDTH] for at, name in enumerate(names)}
+    for name in names:
+        if name.startswith(DISTRUSTED):
+            found[name.removeprefix(DISTRUSTED)] = NEVER_AGREED
+    return found
 
 
 def _digest(value: Any) -> bytes:

@@ -26,6 +26,8 @@ custom entity's record whose person or company is not in Marketo. ``deleted``: f
 person was deleted in Marketo; ``merged``, it is one with that of another record, by a merge on either side;
 ``converted``, the lead became a contact. ``parent_id`` of the last two is that other record."""
 DEAD = ("deleted", "gone", "merged", "converted")
+DISTRUSTED = "?"
+"""Before a name in a field set: the marks of this field hold no longer. Names of Marketo's fields have no such sign."""
 
 PARENTS = ("systemuser", "account")
 """The entities that records wait for before they can be linked."""
@@ -117,6 +119,17 @@ class RecordStore(SubStore):
         query = sa.select(field_sets.c.id, field_sets.c.names).where(of_entity(field_sets, tenant, entity))
         async with self._engine.connect() as connection:
             return {row.id: tuple(orjson.loads(row.names)) for row in await connection.execute(query)}
+
+    async def distrust(self, tenant: str, entity: str, names: Collection[str]) -> None:
+        """Trust no mark of these fields any more: their type has changed, and so may have what either side holds."""
+        async with self._engine.begin() as connection:
+            query = sa.select(field_sets.c.id, field_sets.c.names).where(of_entity(field_sets, tenant, entity))
+            for number, text in (await connection.execute(query)).all():
+                before = orjson.loads(text)
+                after = [f"{DISTRUSTED}{name}" if name in names else name for name in before]
+                if after != before:
+                    values = {"names": orjson.dumps(after).decode()}
+                    await connection.execute(sa.update(field_sets).where(field_sets.c.id == number).values(values))
 
     async def land(
         self,

@@ -91,16 +91,21 @@ async def test_resync_says_why_a_field_of_another_type_is_not_selected_anew(conn
 
 
 @pytest.mark.parametrize("back", ["string", "text"])
-async def test_resync_selects_a_field_anew_whose_type_fits_again(connected: World, back: str) -> None:
-    contact = await a_synced(connected, "contact", **{FIELD: "Before"})
+@pytest.mark.parametrize("entity", ["contact", "lead"])
+async def test_resync_selects_a_field_anew_whose_type_fits_again(connected: World, entity: str, back: str) -> None:
+    """What Marketo made of its values meanwhile is nobody's change, and Dynamics' come back."""
+    changed = await a_synced(connected, entity, **{FIELD: "Before"})
+    untouched = await a_synced(connected, entity, number=1, **{FIELD: "Blue"})
     await change_type(connected, "integer")
-    await change_in_dynamics(connected, "contact", contact, **{FIELD: "Green"})
+    await change_in_dynamics(connected, entity, changed, **{FIELD: "Green"})
     await connected.cycle()
     await change_type(connected, back)
 
     await resynced(connected)
 
-    assert (await connected.person(contact, FIELD))[FIELD] == "Green"
+    for record, colour in ((changed, "Green"), (untouched, "Blue")):
+        assert (await connected.person(record, FIELD))[FIELD] == colour
+        assert (await in_dynamics(connected, entity, record, FIELD))[FIELD] == colour
     shown = await status(await connected.store(), "contoso")
     assert shown["parked_fields"] == shown["reviewed_fields"] == []
     await assert_quiet(connected)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from crmsync.dynamics.schema import Attribute, Entity
-from crmsync.engine.fingerprint import WIDTH, fingerprints
+from crmsync.engine.fingerprint import WIDTH, by_name, fingerprints
 from crmsync.errors import RecordRefused
 from crmsync.fields.convert import Converter
 from crmsync.fields.model import Mapping, Selection
@@ -135,7 +135,7 @@ class Ledger:
 
     def __init__(self, names: Sequence[str], old_names: Sequence[str], marks: bytes) -> None:
         self._names = names
-        before = {name: marks[at * WIDTH : (at + 1) * WIDTH] for at, name in enumerate(old_names)}
+        before = by_name(old_names, marks)
         self._marks = {name: before.get(name, _EMPTY) for name in names}
 
     def __getitem__(self, field: str) -> bytes:

@@ -119,6 +119,9 @@ async def park_vanished(session: Session, planned: Selection | None = None) -> l
         for mapping, reason in found
         if not is_needed(mapping) and (mapping.entity, mapping.attribute) not in known
     }
+    for one in gone.values():
+        if one.reason.startswith(RETYPED):
+            await session.store.records.distrust(name, one.entity, [one.marketo_field])
     if planned is not None:
         review = _Review(planned, dynamics, marketo)
         await store.unpark(name, [key for key, one in known.items() if review.takes_back(one)])
