@@ -295,7 +295,11 @@ class _OptionSet(Members):
     FalseOption: _Option | None = None
 
 
-Setting = _Value | str | None
+class _Word(Members):
+    Value: str | None = None
+
+
+Setting = _Word | str | None
 
 
 class _Details(_Named):

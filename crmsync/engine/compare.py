@@ -303,15 +303,16 @@ class _Entity:
             if not self._same(record_id, name, self._in_dynamics(name, row), person.get(name)):
                 fields.append(name)
         fields += [name for name, kind in LINKS.items() if kind in waiting and name not in fields]
-        cannot_be_sent = {error.field: error.code for error in change.errors}
-        fields += [name for name in cannot_be_sent if name not in fields]
+        codes = {error.field: error.code for error in change.errors}
+        cannot_be_sent = codes.keys() | change.kept
+        fields += sorted(cannot_be_sent - set(fields))
         only_there = {name for name in opt_outs & set(fields) if person.get(name) is True}
         if only_there and self._name in PERSON_ENTITIES:
             self._opted_out[change.record_id] = OptedOut(int(person["id"]), frozenset(only_there), row)
         if not fields:
             return None
-        if cannot_be_sent.keys() >= set(fields):
-            return self._difference(change.record_id, "refused", fields, code=cannot_be_sent[fields[0]])
+        if cannot_be_sent >= set(fields):
+            return self._difference(change.record_id, "refused", fields, code=codes.get(fields[0]))
         return self._difference(change.record_id, "differing", fields)
 
     def _in_dynamics(self, field: str, row: dict[str, Any]) -> Any:

@@ -235,7 +235,7 @@ async def test_what_marketo_refused_is_refused_since_then(clean: World) -> None:
 
     found = await one_difference(clean, "contact")
 
-    assert (found.record_id, found.category, found.code, found.fields) == (contact, "refused", "1003", ["title"])
+    assert (found.record_id, found.category, found.code, found.fields) == (contact, "refused", "1007", ["title"])
     assert found.since is not None
     assert before <= found.since
     await repaired(clean, "contact")

@@ -29,6 +29,7 @@ from tests.engine.custom_objects import (
 )
 from tests.engine.successions import merge
 from tests.engine.test_crash import Hurried
+from tests.engine.test_refused import refusing_calls
 from tests.world import World, connected_world
 
 __all__ = ["registering"]
@@ -216,7 +217,8 @@ async def test_compare_says_that_a_record_waits_for_a_person_who_was_refused_but
     registering: World,
 ) -> None:
     admin = await registering.admin()
-    refused = await admin.create("contacts", {"lastname": "Umlaut", "emailaddress1": "jürgen@example.com"})
+    refused = await admin.create("contacts", {"lastname": "Twice"})
+    await refusing_calls(registering)
     filtered = await admin.create("contacts", {"lastname": "Private", "new_synctomkto": False})
     one, _ = await register(registering, refused), await register(registering, filtered)
     await registering.cycle()

@@ -254,6 +254,8 @@ async def test_a_row_that_the_failures_file_does_not_name_is_no_imported_one(con
             result = [{"batchId": 7, "status": "Complete", "numOfLeadsProcessed": 1, "numOfRowsFailed": 1}]
         elif path == PEOPLE:
             result = [{"id": 1, "dynamicsId": imported}]
+        elif "/describe" in path:
+            result = [{"name": "anything", "fields": [{"name": "dynamicsId", "dataType": "string"}]}]
         token = {"access_token": "t", "expires_in": 3599, "scope": "api@contoso.example"}
         return httpx.Response(200, json={"requestId": "1", "success": True, "result": result, **token})
 
