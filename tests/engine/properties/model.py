@@ -14,14 +14,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Side = Literal["dynamics", "marketo"]
+from tests.engine.properties.conditions import Conditions, Side
 
-COLUMNS = {"title": "jobtitle", "mobile": "mobilephone", "optout": "donotbulkemail"}
-FIELDS = {"title": "title", "mobile": "mobilePhone", "optout": "unsubscribed"}
+COLUMNS = {"title": "jobtitle", "mobile": "mobilephone", "optout": "donotbulkemail", "source": "leadsourcecode"}
+FIELDS = {"title": "title", "mobile": "mobilePhone", "optout": "unsubscribed", "source": "leadSource"}
 
 
-LOSSY, STORED = "D😀", "D"
-"""A value of Dynamics, and what Marketo makes of it; nobody writes that there by hand."""
+def names_of(entity: str) -> list[str]:
+    """The fields that this entity's people have; only leads have a source."""
+    return [name for name in COLUMNS if entity == "lead" or name != "source"]
 
 
 def plain(name: str, value: Any) -> Any:
@@ -33,7 +34,9 @@ def plain(name: str, value: Any) -> Any:
 class Field:
     """One two-way field of one record. ``carried``: a cycle that died had brought its value to these sides; if somebody
     edits it there before the next one, nobody can tell whether that was before or after. ``sent``: what cycles that
-    died may have sent to Marketo; if somebody writes the same there, nobody can tell who did."""
+    died may have sent to Marketo; if somebody writes the same there, nobody can tell who did. ``lossy``: what both
+    sides hold where Marketo stored Dynamics' value in its own way; that is agreed on. ``fresh``: nobody had time for
+    the last edit yet."""
 
     name: str
     dynamics: Any
@@ -43,14 +46,24 @@ class Field:
     carried: set[Side] = field(default_factory=set)
     sent: set[Any] = field(default_factory=set)
     agreed: Any = "never"
+    lossy: tuple[Any, Any] | None = None
+    fresh: bool = False
+
+    @property
+    def is_same(self) -> bool:
+        """Whether both sides hold the same, if need be in Marketo's form."""
+        return self.dynamics == self.marketo or (self.dynamics, self.marketo) == self.lossy
 
     def edit(self, side: Side, value: Any) -> None:
         """Somebody writes this value; the one that is there already is no change."""
         if getattr(self, side) != value:
             setattr(self, side, value)
             self.edited.add(side)
-            if value == self.agreed:
+            self.fresh = True
+            if value == self.agreed or (side == "marketo" and (self.agreed, value) == self.lossy):
                 self.edited.discard(side)  # back to what both had: no change
+            if side == "marketo" and value == self.agreed:
+                self.lossy = None  # it can hold the original after all
             self.loose = self.loose or side in self.carried or (side == "marketo" and value in self.sent)
 
     def targets(self, entity: str, *, anew: bool) -> set[Any]:
@@ -60,7 +73,7 @@ class Field:
             return both
         if anew:
             return {True} if self.name == "optout" and True in both else {self.dynamics}
-        if len(self.edited) == 1 or self.dynamics == self.marketo:
+        if len(self.edited) == 1 or self.is_same:
             return {getattr(self, next(iter(self.edited), "dynamics"))}
         if self.name == "optout" and True in both:
             return {True}
@@ -72,6 +85,20 @@ class Field:
         self.loose = False
         self.agreed = self.dynamics
 
+    def overwrite(self, side: Side, value: Any, agreed: Any) -> None:
+        """A call that was under way for long has brought what was the other side's value, ``agreed``, and is on record:
+        it is an edit of nobody, and what was there before is gone."""
+        setattr(self, side, value)
+        if side == "dynamics":
+            self.carried.add(side)
+        if value != agreed:
+            self.lossy = (agreed, value)
+            self.loose = True  # nobody can tell Marketo's form of it from somebody's edit
+        if not self.loose:
+            other: Side = "marketo" if side == "dynamics" else "dynamics"
+            self.agreed = agreed
+            self.edited = {other} if getattr(self, other) != agreed else set()
+
 
 @dataclass
 class Seen:
@@ -79,12 +106,12 @@ class Seen:
 
     row: dict[str, Any] | None
     people: list[dict[str, Any]]
+    conditions: Conditions = field(default_factory=Conditions)
 
     def value(self, side: Side, name: str) -> Any:
         if side == "dynamics":
             return plain(name, self.row[COLUMNS[name]]) if self.row is not None else None
-        value = plain(name, self.people[0][FIELDS[name]])
-        return LOSSY if value == STORED else value
+        return plain(name, self.people[0][FIELDS[name]])
 
 
 @dataclass
@@ -107,7 +134,7 @@ class Record:
 
     @classmethod
     def new(cls, entity: str, id: str, values: dict[str, Any], **more: Any) -> Record:
-        fields = {name: Field(name, plain(name, values.get(name)), plain(name, None)) for name in COLUMNS}
+        fields = {name: Field(name, plain(name, values.get(name)), plain(name, None)) for name in names_of(entity)}
         return cls(entity, id, fields, **more)
 
     @property
@@ -115,10 +142,13 @@ class Record:
         """Whether values go to and fro."""
         return self.exists and not self.blocked and not self.person_gone
 
-    def meet(self, seen: Seen, *, finished: bool) -> None:
-        """A cycle is over: check that it did nothing wrong, and go on from what is there now."""
+    def meet(self, seen: Seen, *, finished: bool, clean: bool = False) -> None:
+        """A cycle is over: check that it did nothing wrong, and go on from what is there now. ``clean``: it met no
+        trouble but refused fields."""
         self._check_presence(seen)
         appeared = bool(seen.people) and not self.has_person
+        if clean and not appeared:
+            self._check_consent(seen)
         for one in self.fields.values():
             if seen.people and seen.row is not None and self.syncs:
                 self._meet_field(one, seen, appeared=appeared, finished=finished)
@@ -132,6 +162,30 @@ class Record:
         elif finished:
             self.stale = False
         self.met = self.met or finished
+
+    def _check_consent(self, seen: Seen) -> None:
+        """An opt-out arrives in the next cycle, whatever else of the record is refused."""
+        one = self.fields["optout"]
+        if not (one.fresh and seen.people and self.syncs) or self.stale or one.loose:
+            return
+        if one.targets(self.entity, anew=False) == {True}:
+            found = seen.value("dynamics", one.name), seen.value("marketo", one.name)
+            assert found == (True, True), f"{self}: the opt-out did not arrive: {found}"
+
+    def executed(self, seen: Seen, sent: dict[str, tuple[Any, Any]]) -> None:
+        """A call was executed late: what differs from before, and was ``sent`` then, is its doing. By field, what
+        Dynamics and Marketo had when the run was killed."""
+        appeared = bool(seen.people) and not self.has_person
+        if appeared:
+            self.has_person, self.person_id = True, int(seen.people[0]["id"])
+        for name, (dynamics, marketo) in sent.items():
+            one = self.fields[name]
+            there = seen.value("marketo", name) if seen.people else one.marketo
+            here = seen.value("dynamics", name)
+            if (appeared or there != one.marketo) and there in seen.conditions.forms(name, dynamics):
+                one.overwrite("marketo", there, dynamics)
+            if seen.row is not None and here != one.dynamics and here == marketo:
+                one.overwrite("dynamics", here, marketo)
 
     def _met_blocked(self, *, finished: bool) -> None:
         """What is known of a blocked record is forgotten; whether a cycle that died did so, nobody knows."""
@@ -155,12 +209,15 @@ class Record:
     def _meet_field(self, one: Field, seen: Seen, *, appeared: bool, finished: bool) -> None:
         targets = one.targets(self.entity, anew=appeared or self.stale)
         here, there = seen.value("dynamics", one.name), seen.value("marketo", one.name)
+        stored = {form for target in targets for form in seen.conditions.forms(one.name, target)}
+        may_stay = {one.marketo} if not appeared else set()
+        if appeared and seen.conditions.has_refused("marketo", one.name, one.dynamics):
+            may_stay = {None}  # made without it
         assert here in targets | {one.dynamics}, f"{self}: {one} became {here!r} in Dynamics"
-        assert there in targets | ({one.marketo} if not appeared else set()), (
-            f"{self}: {one} became {there!r} in Marketo"
-        )
-        was_equal = one.dynamics == one.marketo and not appeared
+        assert there in stored | may_stay, f"{self}: {one} became {there!r} in Marketo"
+        was_equal = one.is_same and not appeared
         one.carried.clear()
+        one.fresh = False
         if finished:
             one.sent.clear()
         elif one.dynamics != one.marketo:
@@ -169,10 +226,17 @@ class Record:
             one.carried |= {"dynamics", "marketo"}
         elif not finished and here != one.dynamics:
             one.carried.add("dynamics")
+        is_form = here != there and here in targets and there in seen.conditions.forms(one.name, here)
+        if is_form and (there != one.marketo or "marketo" not in one.edited):
+            one.lossy = (here, there)
+        # A run that died has not seen what Marketo made of its value: it may have been somebody's.
+        doubtful = is_form and not finished and there != one.marketo
         one.dynamics, one.marketo = here, there
-        if here != there:
+        if not one.is_same:
+            if appeared or (finished and self.stale):
+                one.edited, one.agreed = {"dynamics"}, None  # refused: nothing is agreed on
             return
-        if finished or not (was_equal and (one.edited or self.stale)):
+        if finished or not (doubtful or (was_equal and (one.edited or self.stale))):
             one.settle()
         else:
             one.loose = True
@@ -190,7 +254,7 @@ class Record:
         if self.syncs:
             assert len(seen.people) == 1, f"{self}: has {len(seen.people)} people"
             for one in self.fields.values():
-                assert one.dynamics == one.marketo, f"{self}: {one} differs"
+                assert one.is_same, f"{self}: {one} differs"
                 one.settle()
             person = seen.people[0]
             assert person["msType"] == self.entity.capitalize(), f"{self}: {person}"

@@ -12,12 +12,10 @@ import tempfile
 import warnings
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-import httpx
 import sqlalchemy as sa
 from pydantic import SecretStr
 
@@ -35,23 +33,22 @@ from crmsync.state import tables
 from crmsync.state.store import Store
 from crmsync.tenants import CreateInDynamics, Quota, Tenant
 from tests.engine.both_sides import KEYS
+from tests.engine.properties.conditions import Options
+from tests.engine.properties.contender import Contender
+from tests.engine.properties.hindrances import SOURCE, Hindered
 from tests.world import World, small_sandbox
 
 LIST = "Sync Person to Microsoft"
 AS = "lead"
-REFUSED = "1003"
-SLOW_WRITE = {"service": "dynamics", "kind": "slow", "method": "POST", "path": "/api/data/v9.2/$batch", "skip": 1,
-              "times": 1, "seconds": 0.5}  # fmt: skip
-"""The first batch is the look."""
-
 FEW = Counts(leads=2, contacts=4, accounts=3)
 
 
 class Hurried:
-    """A clock and a sleep that pass time without waiting: two minutes a nap."""
+    """A clock and a sleep that pass time without waiting: two minutes a nap. ``napped`` hears of each."""
 
-    def __init__(self) -> None:
-        self.ahead = timedelta()
+    def __init__(self, ahead: timedelta, napped: Callable[[], Awaitable[None]]) -> None:
+        self.ahead = ahead
+        self._napped = napped
 
     def clock(self) -> datetime:
         return utc_now() + self.ahead
@@ -61,52 +58,19 @@ class Hurried:
 
     async def sleep(self, _: float) -> None:
         self.ahead += timedelta(minutes=2)
+        await self._napped()
         await asyncio.sleep(0)
 
 
-@dataclass(frozen=True)
-class Trouble:
-    """What happens to a cycle on its way: ``kind`` befalls the requests after the first ``skip``, ``times`` of them.
-
-    ``hang`` stands for a kill: the cycle is cancelled as soon as a request is on its way to nowhere.
-    """
-
-    service: str
-    kind: str
-    path: str = "*"
-    method: str = "*"
-    skip: int = 0
-    times: int = 40
-    lost: bool = False
-    code: str | None = None
-
-    @property
-    def refuses(self) -> bool:
-        """Whether records are refused, of which a cycle does not die."""
-        return self.code == REFUSED
-
-    def rule(self) -> dict[str, Any]:
-        rule: dict[str, Any] = {
-            "service": self.service, "kind": self.kind, "path": self.path, "method": self.method, "skip": self.skip,
-            "times": self.times, "after_execution": self.lost and self.kind in {"reset", "hang", "truncate"},
-            "seconds": 20,
-        }  # fmt: skip
-        if self.kind == "marketo":
-            rule["code"] = self.code or "606"
-        return rule
-
-
-class Rig:
+class Rig(Hindered):
     """A connected tenant. ``admin`` is somebody else in Dynamics, ``marketo`` another integration in Marketo."""
 
-    world: World
-    admin: DynamicsClient
     marketo: MarketoClient
-    browser: httpx.AsyncClient
     store: Store
     session: Session
 
     def __init__(self) -> None:
+        super().__init__()
         self._stack = AsyncExitStack()
         self._session_stack = AsyncExitStack()
         self._entities: dict[str, Entity] = {}
@@ -119,10 +83,13 @@ class Rig:
         self._stack.push_async_callback(self.world.close)
         self.browser = await self._stack.enter_async_context(self.world.browser())
         self.list_id = int((await self._admin("POST", "lists", {"tenant": "contoso", "name": LIST}))["id"])
-        await self._admin("POST", "switches", {"tenant": "contoso", "emoji": "cut"})
         await self.world.connect()
         self.admin, self.marketo = await self.world.admin(), await self.world.marketo()
         self.store = await self.world.store()
+        self.contender = await Contender.start(self.world.state_url)
+        self._stack.push_async_callback(self.contender.close)
+        source = (await self._entity("lead")).attributes[SOURCE]
+        self.options = Options(source.options)
         await self.restart()
         self.users = [row["systemuserid"] for row in await self.rows("systemuser", "systemuserid")][:3]
         synced = await self.store.records.in_marketo("contoso", "systemuser", self.users)
@@ -146,7 +113,7 @@ class Rig:
         await self._session_stack.aclose()
         self._session_stack = AsyncExitStack()
         enter = self._session_stack.enter_async_context
-        hurried, facts = Hurried(), self.world.facts
+        hurried, facts = Hurried(self.skew, self._napped), self.world.facts
         tenant = Tenant.model_validate(
             self.world.tenant.model_dump(exclude_unset=True)
             | {"create_in_dynamics": CreateInDynamics.model_validate({"list": LIST, "as": AS})}
@@ -175,45 +142,6 @@ class Rig:
 
     async def cycle(self) -> SyncReport:
         return await cycle(self.session, force=True)
-
-    async def troubled(self, trouble: Trouble) -> bool:
-        """A cycle that meets trouble, and a new process after it; whether the cycle came to its end, and
-        nothing was refused."""
-        rule = await self._admin("POST", "faults", trouble.rule())
-        running = asyncio.create_task(self.cycle())
-        try:
-            if trouble.kind == "hang":
-                await self._until_hit(rule["id"], running)
-                running.cancel()
-            await running
-        except (CrmsyncError, asyncio.CancelledError):
-            return False
-        else:
-            return not trouble.refuses
-        finally:
-            await self._admin("DELETE", "faults")
-            await self.restart()
-
-    async def interrupted(self, change: Callable[[], Awaitable[None]]) -> bool:
-        """A cycle whose write to Dynamics waits until ``change`` was made there; False where it writes nothing."""
-        rule = await self._admin("POST", "faults", SLOW_WRITE)
-        running = asyncio.create_task(self.cycle())
-        try:
-            hit = await self._until_hit(rule["id"], running)
-            if hit:
-                await change()
-            await running
-            return hit
-        finally:
-            await self._admin("DELETE", "faults")
-
-    async def _until_hit(self, fault: int, running: asyncio.Task[Any]) -> bool:
-        while not running.done():
-            listed = (await self._admin("GET", "faults"))["faults"]
-            if any(one["id"] == fault and one["hits"] for one in listed):
-                return True
-            await asyncio.wait([running], timeout=0.02)
-        return False
 
     async def until_quiet(self, at_most: int = 8) -> int:
         """Run cycles until one writes nothing, on neither side; what waits for a later attempt is due now."""
@@ -261,7 +189,7 @@ class Rig:
                 await connection.execute(sa.update(table).values(not_before=None))
             late = tables.sync_errors.c.next_attempt.is_not(None)
             await connection.execute(
-                sa.update(tables.sync_errors).where(late).values(next_attempt=utc_now() - timedelta(seconds=1))
+                sa.update(tables.sync_errors).where(late).values(next_attempt=utc_now() - timedelta(days=2))
             )
 
     async def left_over(self) -> dict[str, Any]:
@@ -279,6 +207,7 @@ class Rig:
     async def recovered(self) -> bool:
         """Whether another example can start here, though the last one failed."""
         try:
+            await self.fair()
             await self.restart()
             await self.until_quiet()
         except (AssertionError, CrmsyncError):
@@ -306,8 +235,3 @@ class Rig:
         headers = {"Authorization": f"Bearer {token}"}
         answer = await self.browser.post(f"{base}{path}", params=params, json=body, headers=headers)
         assert answer.json()["success"], answer.text
-
-    async def _admin(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        answer = await self.browser.request(method, f"{self.world.ready.admin_url}/{path}", json=body)
-        answer.raise_for_status()
-        return dict(answer.json()) if answer.content else {}

@@ -1,8 +1,4 @@
-"""The steps of an example as data, and who carries them out: on the wire, and in the model.
-
-A step names what it is about by a number, taken modulo what there is, so that a shorter list of steps is as good an
-example; a step that does not apply is passed over.
-"""
+"""Who carries out the steps of an example: on the wire, and in the model. A step that does not apply is passed over."""
 
 from __future__ import annotations
 
@@ -11,8 +7,26 @@ from typing import Any
 from uuid import uuid4
 
 from tests.engine.both_sides import KEYS, SETS
-from tests.engine.properties.model import COLUMNS, FIELDS, LOSSY, Deal, Joiner, Record, Seen, Side
-from tests.engine.properties.rig import AS, Rig, Trouble
+from tests.engine.properties.actions import (
+    Block,
+    CloseDeal,
+    Create,
+    Cycle,
+    Delete,
+    DeleteDeal,
+    Edit,
+    Join,
+    Meanwhile,
+    MergeInMarketo,
+    NewAccount,
+    OpenDeal,
+    Owner,
+    Parent,
+)
+from tests.engine.properties.conditions import Conditions
+from tests.engine.properties.hardships import Hardship, Relent
+from tests.engine.properties.model import COLUMNS, FIELDS, Deal, Field, Joiner, Record, Seen, names_of, plain
+from tests.engine.properties.rig import AS, Rig
 from tests.engine.properties.successions import MergeInDynamics, Qualify, Succession, left_alone, merge, qualify
 
 PERSON = ["id", "dynamicsId", "msType", "msIsDeleted", "externalSalesPersonId", "externalCompanyId", *FIELDS.values()]
@@ -20,104 +34,9 @@ DEAL = ["externalOpportunityId", "isClosed", "isWon", "externalCompanyId"]
 WON, LOST = 3, 4
 
 
-@dataclass(frozen=True)
-class Create:
-    """A record in Dynamics: ``blocked`` with No in the sync filter; a contact of the account number ``account``."""
-
-    entity: str
-    title: str | None = "A"
-    blocked: bool = False
-    account: int | None = None
-
-
-@dataclass(frozen=True)
-class Edit:
-    """A value is written on one side, or on both."""
-
-    who: int
-    name: str
-    dynamics: tuple[Any, ...] = ()
-    marketo: tuple[Any, ...] = ()
-
-
-@dataclass(frozen=True)
-class Delete:
-    who: int
-    side: Side
-
-
-@dataclass(frozen=True)
-class MergeInMarketo:
-    winner: int
-    loser: int
-
-
-@dataclass(frozen=True)
-class Block:
-    """The sync filter becomes No, or Yes."""
-
-    who: int
-    blocked: bool
-
-
-@dataclass(frozen=True)
-class Owner:
-    who: int
-    user: int
-
-
-@dataclass(frozen=True)
-class Parent:
-    who: int
-    account: int
-
-
-@dataclass(frozen=True)
-class NewAccount:
-    pass
-
-
-@dataclass(frozen=True)
-class Join:
-    """A person of Marketo is put on the list of those to be made in Dynamics."""
-
-    title: str | None = "A"
-    optout: bool = False
-
-
-@dataclass(frozen=True)
-class OpenDeal:
-    account: int
-
-
-@dataclass(frozen=True)
-class CloseDeal:
-    deal: int
-    won: bool
-
-
-@dataclass(frozen=True)
-class DeleteDeal:
-    deal: int
-
-
-@dataclass(frozen=True)
-class Cycle:
-    """A cycle; with trouble, which it may survive or die of, and a new process after it."""
-
-    trouble: Trouble | None = None
-
-
-@dataclass(frozen=True)
-class Meanwhile:
-    """A contact is changed in Marketo, and in Dynamics while a cycle is about to bring that change there."""
-
-    who: int
-
-
 Step = (
     Create | Edit | Delete | MergeInMarketo | Block | Owner | Parent | NewAccount | Join | OpenDeal | CloseDeal
-    | DeleteDeal | Cycle | Meanwhile | MergeInDynamics | Qualify
+    | DeleteDeal | Cycle | Meanwhile | MergeInDynamics | Qualify | Hardship
 )  # fmt: skip
 
 
@@ -131,20 +50,33 @@ class Example:
     joiners: list[Joiner] = field(default_factory=list)
     accounts: list[str] = field(default_factory=list)
     successions: list[Succession] = field(default_factory=list)
+    conditions: Conditions = field(default_factory=Conditions)
+    options: list[int] = field(default_factory=lambda: [1, 2])
+    sent: dict[str, dict[str, tuple[Any, Any]]] = field(default_factory=dict)
+    """Of the run that was killed last: what both sides had of each record then."""
 
     async def play(self, steps: list[Step]) -> None:
         """Do the steps, let cycles run until quiet, and see whether both sides agree."""
         self.accounts = list(self.rig.accounts)
+        self.rig.executed = self._executed
         for step in steps:
-            await getattr(self, f"_{type(step).__name__.lower()}")(step)
+            if isinstance(step, Hardship):
+                await step.do(self)
+            else:
+                await getattr(self, f"_{type(step).__name__.lower()}")(step)
+        if self.rig.held is not None:
+            await self._cycle(Cycle())
+        await Relent().do(self)
         await self.rig.until_quiet()
-        await self._met(finished=True)
+        await self.met(finished=True)
         await self._agreed()
+        await self.rig.fair()
 
     # Steps
 
     async def _create(self, step: Create) -> None:
-        row: dict[str, Any] = {"firstname": "Ada", "lastname": f"L{uuid4().hex[:8]}", "jobtitle": step.title}
+        title = None if self.conditions.refuses("dynamics", "title", step.title) else step.title
+        row: dict[str, Any] = {"firstname": "Ada", "lastname": f"L{uuid4().hex[:8]}", "jobtitle": title}
         row |= {"new_synctomkto": not step.blocked, "ownerid@odata.bind": f"/systemusers({self.rig.users[0]})"}
         account = None
         if step.entity == "contact" and step.account is not None:
@@ -153,7 +85,7 @@ class Example:
         record = await self.rig.admin.create(SETS[step.entity], row)
         self.records.append(
             Record.new(
-                step.entity, record, {"title": step.title}, blocked=step.blocked, owner=self.rig.users[0],
+                step.entity, record, {"title": title}, blocked=step.blocked, owner=self.rig.users[0],
                 account=account,
             )
         )  # fmt: skip
@@ -162,15 +94,20 @@ class Example:
         record = self._record(step.who)
         if record is None:
             return
-        one = record.fields[step.name]
+        one = record.fields.get(step.name)
+        if one is None:
+            return
         if step.dynamics and record.exists:
-            await self._write(record, {COLUMNS[step.name]: step.dynamics[0]})
-            one.edit("dynamics", step.dynamics[0])
+            value = self._value(step.name, step.dynamics[0])
+            if not self.conditions.refuses("dynamics", step.name, value):
+                await self._write(record, {COLUMNS[step.name]: value})
+                one.edit("dynamics", value)
         if step.marketo and record.has_person:
-            row = {"id": record.person_id, FIELDS[step.name]: step.marketo[0]}
-            [answer] = await self.rig.marketo.sync_people([row], action="updateOnly", lookup_field="id")
-            assert answer.status == "updated", answer
-            one.edit("marketo", step.marketo[0])
+            value = self._value(step.name, step.marketo[0])
+            if not self.conditions.refuses("marketo", step.name, value) and not self._would_be_proof(
+                record, one, value
+            ):
+                await self._write_in_marketo(record, one, value)
 
     async def _delete(self, step: Delete) -> None:
         record = self._record(step.who)
@@ -179,28 +116,27 @@ class Example:
         if step.side == "dynamics" and record.exists:
             await self.rig.admin.delete(SETS[record.entity], record.id)
             record.exists = False
-        if step.side == "marketo" and record.has_person and record.met:
+        if step.side == "marketo" and record.has_person and record.met and self.rig.held is None:
             await self.rig.marketo.delete_people([record.person_id or 0])
             record.person_gone, record.has_person = True, False
 
     async def _mergeinmarketo(self, step: MergeInMarketo) -> None:
         winner, loser = self._record(step.winner), self._record(step.loser)
-        if winner is None or loser is None or winner is loser:
+        if winner is None or loser is None or winner is loser or self.rig.held is not None:
             return
         if not (winner.has_person and winner.met and loser.has_person and loser.met):
             return
-        if any(one.marketo == LOSSY for record in (winner, loser) for one in record.fields.values()):
-            return  # what a winner takes over is an edit: it would bring Marketo's form to Dynamics
         await self.rig.in_marketo(
             f"/rest/v1/leads/{winner.person_id}/merge.json", params={"leadId": loser.person_id}, body=None
         )
         loser.person_gone, loser.has_person = True, False
-        [person] = await self.rig.people([winner.id], PERSON)
+        [person] = await self._people([winner.id])
         winner.merged_into_by_marketo(person)
 
     async def _qualify(self, step: Qualify) -> None:
         lead = self._record(step.who)
         if lead is not None and lead.exists and lead.entity == "lead":
+            await Relent().do(self)
             self.successions.append(await qualify(self.rig, lead, step))
 
     async def _mergeindynamics(self, step: MergeInDynamics) -> None:
@@ -234,10 +170,11 @@ class Example:
 
     async def _join(self, step: Join) -> None:
         name = f"J{uuid4().hex[:8]}"
-        row = {"email": f"{name}@marketo.example", "lastName": name, "title": step.title, "unsubscribed": step.optout}
+        title = None if self.conditions.refuses("marketo", "title", step.title) else step.title
+        row = {"email": f"{name}@marketo.example", "lastName": name, "title": title, "unsubscribed": step.optout}
         [made] = await self.rig.marketo.sync_people([row], action="createOnly", lookup_field="email")
         await self.rig.in_marketo(f"/rest/v1/lists/{self.rig.list_id}/leads.json", body={"input": [{"id": made.id}]})
-        self.joiners.append(Joiner(int(made.id or 0), name, {"title": step.title, "optout": step.optout}))
+        self.joiners.append(Joiner(int(made.id or 0), name, {"title": title, "optout": step.optout}))
 
     async def _opendeal(self, step: OpenDeal) -> None:
         account = self._one(self.accounts, step.account)
@@ -262,9 +199,9 @@ class Example:
     async def _cycle(self, step: Cycle) -> None:
         if step.trouble is None:
             await self.rig.cycle()
-            await self._met(finished=True)
+            await self.met(finished=True, clean=True)
         else:
-            await self._met(finished=await self.rig.troubled(step.trouble))
+            await self.met(finished=await self.rig.troubled(step.trouble))
 
     async def _meanwhile(self, step: Meanwhile) -> None:
         """Whether the write comes first or is refused: the value of Dynamics goes to both."""
@@ -274,7 +211,7 @@ class Example:
         await self._edit(Edit(step.who, "title", marketo=("B",)))
         theirs = Edit(step.who, "title", dynamics=("C",))
         hit = await self.rig.interrupted(lambda: self._edit(theirs))
-        await self._met(finished=True)
+        await self.met(finished=True)
         if not hit:
             await self._edit(theirs)
 
@@ -286,19 +223,40 @@ class Example:
             ids = [one.id for one in records if one.entity == entity]
             if ids:
                 wanted = " or ".join(f"{key} eq {one}" for one in ids)
-                found = await self.rig.rows(entity, *COLUMNS.values(), filter=wanted)
+                found = await self.rig.rows(entity, *[COLUMNS[name] for name in names_of(entity)], filter=wanted)
                 rows |= {row[key]: row for row in found}
-        people = await self.rig.people([one.id for one in records], PERSON)
-        return [
-            Seen(rows.get(one.id), [person for person in people if person["dynamicsId"] == one.id]) for one in records
-        ]
+        people: dict[str, list[dict[str, Any]]] = {}
+        for person in await self._people([one.id for one in records]):
+            people.setdefault(person["dynamicsId"], []).append(person)
+        return [Seen(rows.get(one.id), people.get(one.id, []), self.conditions) for one in records]
 
-    async def _met(self, *, finished: bool) -> None:
+    async def _people(self, ids: list[str]) -> list[dict[str, Any]]:
+        """These records' people; an option is told by its number, as in Dynamics."""
+        source, numbers = FIELDS["source"], self.rig.options
+        return [person | {source: numbers.number(person[source])} for person in await self.rig.people(ids, PERSON)]
+
+    async def _executed(self) -> None:
+        mine = [record for record in self._mine() if record.id in self.sent]
+        for record, seen in zip(mine, await self._seen(mine), strict=True):
+            record.executed(seen, self.sent[record.id])
+        self.sent = {}
+
+    def remember_sent(self) -> None:
+        """A run was killed: its call, if one is held back, carries what the records have now."""
+        held = self.rig.held is not None
+        self.sent = {
+            record.id: {name: (one.dynamics, one.marketo) for name, one in record.fields.items()}
+            for record in (self._mine() if held else [])
+        }
+
+    async def met(self, *, finished: bool, clean: bool = False) -> None:
         mine = self._mine()
         for record, seen in zip(mine, await self._seen(mine), strict=True):
-            record.meet(seen, finished=finished)
+            record.meet(seen, finished=finished, clean=clean)
         for joiner in list(self.joiners):
             await self._joined(joiner, finished=finished)
+        if finished:
+            await self.rig.execute()  # nobody waits for it any more
 
     async def _joined(self, joiner: Joiner, *, finished: bool) -> None:
         """A person of the list: at most one row, and once there is one in the ledger it is a record as any other."""
@@ -310,6 +268,8 @@ class Example:
             record.owner = rows[0]["_ownerid_value"]
             for name, value in joiner.values.items():
                 record.fields[name].marketo = value
+                if self.conditions.has_refused("dynamics", name, value):
+                    record.fields[name].dynamics, record.fields[name].edited = plain(name, None), {"marketo"}
             self.records.append(record)
             self.joiners.remove(joiner)
             record.meet((await self._seen([record]))[0], finished=True)
@@ -327,6 +287,31 @@ class Example:
         assert not left, f"there is something left to do: {left}"
 
     # Small things
+
+    def option(self, number: int) -> int:
+        return int(self._one(self.options, number))
+
+    def fields(self, name: str) -> list[Field]:
+        """This field of all records that have it."""
+        return [record.fields[name] for record in self.records if name in record.fields]
+
+    def _value(self, name: str, value: Any) -> Any:
+        return self.option(value) if name == "source" and value is not None else value
+
+    def _would_be_proof(self, record: Record, one: Field, value: Any) -> bool:
+        """Whether the value, written by hand, would be taken for what a call that is held back writes."""
+        sent = self.sent.get(record.id, {}).get(one.name) if self.rig.held is not None else None
+        return sent is not None and value in self.conditions.forms(one.name, sent[0])
+
+    async def _write_in_marketo(self, record: Record, one: Field, value: Any) -> None:
+        given = self.rig.options.label(value) if one.name == "source" else value
+        row = {"id": record.person_id, FIELDS[one.name]: given}
+        [answer] = await self.rig.marketo.sync_people([row], action="updateOnly", lookup_field="id")
+        assert answer.status == "updated", answer
+        if self.conditions.habits:
+            [person] = await self.rig.people([str(record.person_id)], PERSON, by="id")
+            value = plain(one.name, person[FIELDS[one.name]]) if one.name != "source" else value
+        one.edit("marketo", value)
 
     async def _write(self, record: Record, values: dict[str, Any]) -> None:
         for one in record.fields.values():

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.engine.properties.model import LOSSY
-from tests.engine.properties.rig import REFUSED, Rig, Trouble
-from tests.engine.properties.steps import Block, Create, Cycle, Edit, Example, Join, Step
-from tests.engine.properties.successions import Qualify
+from tests.engine.properties.actions import Block, Create, Cycle, Edit, Join
+from tests.engine.properties.hindrances import REFUSED, Trouble
+from tests.engine.properties.rig import Rig
+from tests.engine.properties.steps import Example, Step
 
 DIES = {"times": 40, "lost": True}
 LOST_IN_MARKETO = Cycle(Trouble("marketo", "reset", "/rest/v1/leads.json", "POST", **DIES))
@@ -45,12 +45,6 @@ FOUND: dict[str, list[Step]] = {
     ],
     "a record whose person was linked by a lost call, and then refused, is never written again": [
         Join(), LOST_IN_MARKETO, Cycle(Trouble("marketo", "marketo", "/rest/v1/leads.json", "POST", code=REFUSED)),
-    ],
-    "what Marketo made of a value is brought to Dynamics": [
-        Create("lead"), Cycle(), Edit(0, "title", dynamics=(LOSSY,)), Cycle(), Edit(0, "mobile", marketo=("B",)),
-    ],
-    "what Marketo made of a lead's value is brought to the contact that it became": [
-        Create("lead"), Cycle(), Edit(0, "title", dynamics=(LOSSY,)), Cycle(), Qualify(0, False), Cycle(),
     ],
     "an opt-out that was made while the record was filtered is forgotten": [
         Create("contact"), Cycle(), Block(0, True), Cycle(), Edit(0, "optout", marketo=(True,)), Cycle(),

@@ -12,23 +12,22 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from tests.engine.properties.rig import Rig
-from tests.engine.properties.steps import (
+from tests.engine.properties.actions import (
     CloseDeal,
     Create,
     Cycle,
     Delete,
     DeleteDeal,
     Edit,
-    Example,
     Join,
     MergeInMarketo,
     NewAccount,
     OpenDeal,
     Owner,
     Parent,
-    Step,
 )
+from tests.engine.properties.rig import Rig
+from tests.engine.properties.steps import Example, Step
 from tests.engine.properties.successions import Qualify
 
 ALL_SORTS: list[Step] = [
