@@ -265,8 +265,8 @@ class WriteBack:
                 if answer.status == "updated" and decision.field not in change.refused:
                     work.ledger[decision.field] = fingerprints([decision.dynamics])
                 elif decision.rule:
-                    # Marketo's value has lost: what differs from it, and goes there, is Dynamics' value.
-                    work.ledger[decision.field] = self._fields.mark(decision.field, decision.marketo)
+                    # Marketo's value has lost, and stays there: whatever Dynamics has by then goes there, be it that.
+                    work.ledger[decision.field] = NEVER_AGREED
                 if decision.rule:
                     landing.collisions.append(self._collision(work, decision))
             tried = attempts.get(work.record_id, 0)

@@ -46,6 +46,11 @@ FOUND: dict[str, list[Step]] = {
     "a record whose person was linked by a lost call, and then refused, is never written again": [
         Join(), LOST_IN_MARKETO, Cycle(Trouble("marketo", "marketo", "/rest/v1/leads.json", "POST", code=REFUSED)),
     ],
+    "a change in Dynamics to the value that has lost in Marketo, which stays there as a refusal, is none": [
+        Create("contact", "B"), Cycle(), Edit(0, "title", dynamics=("C",), marketo=("A",)),
+        Cycle(Trouble("marketo", "marketo", "/rest/v1/leads.json", "POST", times=2, code=REFUSED)),
+        Edit(0, "title", dynamics=("A",), marketo=("B",)),
+    ],
     "an opt-out that was made while the record was filtered is forgotten": [
         Create("contact"), Cycle(), Block(0, True), Cycle(), Edit(0, "optout", marketo=(True,)), Cycle(),
         Block(0, False),
