@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
+import httpx
 import sqlalchemy as sa
 from pydantic import SecretStr
 
@@ -82,6 +83,7 @@ class Rig(Hindered):
         self.world = World(ready, f"sqlite:///{folder}/state.db")
         self._stack.push_async_callback(self.world.close)
         self.browser = await self._stack.enter_async_context(self.world.browser())
+        self.browser.timeout = httpx.Timeout(60)  # a machine that is busy with all tests may be slow
         self.list_id = int((await self._admin("POST", "lists", {"tenant": "contoso", "name": LIST}))["id"])
         await self.world.connect()
         self.admin, self.marketo = await self.world.admin(), await self.world.marketo()
