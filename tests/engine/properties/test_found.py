@@ -7,15 +7,18 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.engine.properties.actions import Block, Create, Cycle, Edit, Join
+from tests.engine.properties.hardships import Habit
 from tests.engine.properties.hindrances import REFUSED, Trouble
 from tests.engine.properties.rig import Rig
 from tests.engine.properties.steps import Example, Step
+from tests.engine.properties.successions import Qualify
 
 DIES = {"times": 40, "lost": True}
 LOST_IN_MARKETO = Cycle(Trouble("marketo", "reset", "/rest/v1/leads.json", "POST", **DIES))
 LOST_IN_DYNAMICS = Cycle(Trouble("dynamics", "reset", "/api/data/v9.2/$batch", "POST", skip=1, **DIES))
 NEVER_IN_MARKETO = Cycle(Trouble("marketo", "reset", "/rest/v1/leads.json", "POST", times=40))
 NOT_EXECUTED = Cycle(Trouble("dynamics", "reset", "/api/data/v9.2/$batch", "POST", skip=1))
+CUTS = Habit("emoji")
 
 FOUND: dict[str, list[Step]] = {
     "what a dead run wrote to Marketo is set against a later change in Dynamics": [
@@ -50,6 +53,12 @@ FOUND: dict[str, list[Step]] = {
         Create("contact", "B"), Cycle(), Edit(0, "title", dynamics=("C",), marketo=("A",)),
         Cycle(Trouble("marketo", "marketo", "/rest/v1/leads.json", "POST", times=2, code=REFUSED)),
         Edit(0, "title", dynamics=("A",), marketo=("B",)),
+    ],
+    "what Marketo made of a value is brought to Dynamics": [
+        CUTS, Create("lead"), Cycle(), Edit(0, "title", dynamics=("B 😀",)), Cycle(), Edit(0, "mobile", marketo=("B",)),
+    ],
+    "what Marketo made of a lead's value is brought to the contact that it became": [
+        CUTS, Create("lead"), Cycle(), Edit(0, "title", dynamics=("B 😀",)), Cycle(), Qualify(0, False), Cycle(),
     ],
     "an opt-out that was made while the record was filtered is forgotten": [
         Create("contact"), Cycle(), Block(0, True), Cycle(), Edit(0, "optout", marketo=(True,)), Cycle(),
