@@ -54,11 +54,13 @@ class Contender:
         return contender
 
     async def takes(self, minutes: int) -> bool:
-        """Whether it gets the lease when its clock is so many minutes ahead."""
+        """Whether it gets the lease when its clock is ``minutes`` ahead."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{minutes}\n".encode())
         await self._process.stdin.drain()
-        return await self._line() == "taken"
+        answer = await self._line()
+        assert answer in ("busy", "taken"), "the contender has died"
+        return answer == "taken"
 
     async def close(self) -> None:
         assert self._process.stdin is not None

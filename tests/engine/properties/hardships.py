@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Late:
-    """A cycle that is killed while this write is on its way. It is executed at a later run's nap number ``naps``, or at
-    once with ``naps`` 0 when the next step is done."""
+    """A cycle that is killed while this write is on its way. It is executed at nap number ``naps`` of the runs that
+    follow, or when one of them came to its end without."""
 
     service: str
     path: str
@@ -45,7 +45,7 @@ class Execute:
 
 @dataclass(frozen=True)
 class Skew:
-    """From the next run on the clock is so many minutes ahead."""
+    """From the next run on the clock is ``minutes`` ahead."""
 
     minutes: int
 
@@ -115,7 +115,7 @@ class Rename:
     option: int
 
     async def do(self, example: Example) -> None:
-        if any(one.loose or "marketo" in one.edited for one in example.fields("source")):
+        if any(source.loose or "marketo" in source.edited for source in example.fields("source")):
             return
         await example.rig.option("UpdateOptionValue", example.option(self.option), f"R{uuid4().hex[:8]}")
 

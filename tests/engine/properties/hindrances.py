@@ -61,7 +61,7 @@ class Trouble:
 
 @dataclass
 class Held:
-    """A write that was received and is not executed until the next runs have napped so many times."""
+    """A write that was received and is not executed until the runs that follow have napped ``naps`` times."""
 
     fault: int
     trouble: Trouble
@@ -172,7 +172,7 @@ class Hindered:
         return sum(row["count"] for row in rows if (row["service"], row["method"], row["path"]) == mine)
 
     async def contended(self, trouble: Trouble, minutes: int) -> None:
-        """A cycle whose write waits until a process whose clock is so many minutes ahead has asked for the tenant."""
+        """A cycle whose write waits until a process whose clock is ``minutes`` ahead has asked for the tenant."""
         rule = await self._admin("POST", "faults", trouble.rule())
         running = asyncio.create_task(self.cycle())
         try:
@@ -193,7 +193,7 @@ class Hindered:
     # Conditions
 
     async def set_clock(self, minutes: int) -> None:
-        """The runs' clock is so many minutes ahead, from a new process on."""
+        """The runs' clock is ``minutes`` ahead, from a new process on."""
         self.skew = timedelta(minutes=minutes)
         await self.restart()
 

@@ -165,11 +165,11 @@ class Record:
 
     def _check_consent(self, seen: Seen) -> None:
         """An opt-out arrives in the next cycle, whatever else of the record is refused."""
-        one = self.fields["optout"]
-        if not (one.fresh and seen.people and self.syncs) or self.stale or one.loose:
+        optout = self.fields["optout"]
+        if not (optout.fresh and seen.people and self.syncs) or self.stale or optout.loose:
             return
-        if one.targets(self.entity, anew=False) == {True}:
-            found = seen.value("dynamics", one.name), seen.value("marketo", one.name)
+        if optout.targets(self.entity, anew=False) == {True}:
+            found = seen.value("dynamics", optout.name), seen.value("marketo", optout.name)
             assert found == (True, True), f"{self}: the opt-out did not arrive: {found}"
 
     def executed(self, seen: Seen, sent: dict[str, tuple[Any, Any]]) -> None:
@@ -179,13 +179,13 @@ class Record:
         if appeared:
             self.has_person, self.person_id = True, int(seen.people[0]["id"])
         for name, (dynamics, marketo) in sent.items():
-            one = self.fields[name]
-            there = seen.value("marketo", name) if seen.people else one.marketo
+            known = self.fields[name]
+            there = seen.value("marketo", name) if seen.people else known.marketo
             here = seen.value("dynamics", name)
-            if (appeared or there != one.marketo) and there in seen.conditions.forms(name, dynamics):
-                one.overwrite("marketo", there, dynamics)
-            if seen.row is not None and here != one.dynamics and here == marketo:
-                one.overwrite("dynamics", here, marketo)
+            if (appeared or there != known.marketo) and there in seen.conditions.forms(name, dynamics):
+                known.overwrite("marketo", there, dynamics)
+            if seen.row is not None and here != known.dynamics and here == marketo:
+                known.overwrite("dynamics", here, marketo)
 
     def _met_blocked(self, *, finished: bool) -> None:
         """What is known of a blocked record is forgotten; whether a cycle that died did so, nobody knows."""
