@@ -10,8 +10,13 @@ demo: $(INSTALLED)  ## one tenant end to end, against a sandbox on this machine
 	$(BIN)/crmsync demo
 
 test: lint  ## every check: format, lint, types, import rules, tests
-	$(BIN)/python -m pytest --quiet --numprocesses auto --ignore tests/flows --ignore tests/cli
-	$(BIN)/python -m pytest --quiet tests/flows tests/cli  # one Prefect server, one after the other
+	@# Tests of flows and commands share one Prefect server, one after the other: they mostly wait, so the rest runs beside.
+	@$(BIN)/python -m pytest --quiet tests/flows tests/cli > $(VENV)/flows.log 2>&1 & flows=$$!; \
+	trap 'kill $$flows' INT TERM; \
+	$(BIN)/python -m pytest --quiet --numprocesses auto --ignore tests/flows --ignore tests/cli; others=$$?; \
+	wait $$flows; flows=$$?; \
+	echo "tests/flows tests/cli"; cat $(VENV)/flows.log; \
+	test $$others = 0 && test $$flows = 0
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .

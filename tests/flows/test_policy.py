@@ -28,6 +28,7 @@ PASSING = {
     errors.Throttled,
     errors.ServiceUnavailable,
     errors.TransportFailed,
+    errors.AnotherType,
     errors.QueueFull,
     errors.StateUnavailable,
 }

@@ -23,7 +23,7 @@ from tests.engine.properties.rig import Rig
 from tests.engine.properties.steps import Example, Step
 
 PARTS = 4
-EXAMPLES = int(os.environ.get("CRMSYNC_EXAMPLES", "30"))
+EXAMPLES = int(os.environ.get("CRMSYNC_EXAMPLES", "10"))
 SEED = int(os.environ.get("CRMSYNC_SEED", "0"))
 
 
