@@ -27,7 +27,16 @@ _NOT_TEXT = 1
 
 def fingerprints(values: Iterable[Any]) -> bytes:
     """The fingerprints of these values, one after the other; the number 3 and the text "3" have different ones."""
-    return b"".join([NOTHING if value is None or value == "" else _digest(value)[:WIDTH] for value in values])
+    return b"".join(
+        [
+            NOTHING
+            if value is None or value == ""
+            else xxh3_64_digest(value.encode())[:WIDTH]
+            if type(value) is str
+            else xxh3_64_digest(orjson.dumps(value), _NOT_TEXT)[:WIDTH]
+            for value in values
+        ]
+    )
 
 
 def changed(old_names: Sequence[str], old: bytes, new_names: Sequence[str], new: bytes) -> bool:
@@ -45,7 +54,3 @@ def by_name(names: Sequence[str], marks: bytes) -> dict[str, bytes]:
         if name.startswith(DISTRUSTED):
             found[name.removeprefix(DISTRUSTED)] = NEVER_AGREED
     return found
-
-
-def _digest(value: Any) -> bytes:
-    return xxh3_64_digest(value.encode()) if type(value) is str else xxh3_64_digest(orjson.dumps(value), _NOT_TEXT)

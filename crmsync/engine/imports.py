@@ -12,7 +12,6 @@ import csv
 import logging
 from collections.abc import Collection, Sequence
 from itertools import chain, repeat
-from typing import Any
 
 from crmsync.engine.back.fields import Ledger
 from crmsync.engine.destination import Destination
@@ -43,6 +42,11 @@ SHARE_OF_A_DAY = 0.05
 """In a cycle all lanes wait for a job, for as long as Marketo lets it queue. There a file is cheaper only when Sync
 calls would take more than this share of the day's calls."""
 
+_NO_VALUE = "null"
+"""What Marketo's import takes for no value, in any case."""
+
+_TRUTH = {True: "true", False: "false"}
+
 QUEUE_SECONDS = 15
 POLLS = (0.5, 1.0, 2.0, 5.0)
 
@@ -56,9 +60,9 @@ def is_worthwhile(records: int, quota: Quota, *, alone: bool) -> bool:
 
 def fits_a_file(change: Change) -> bool:
     """Whether a file can carry this change: the record is new and no text in it could be read as "no value"."""
-    return change.is_new and not any(
-        type(value) is str and value.strip().lower() == "null" for value in change.payload.values()
-    )
+    texts = [value for value in change.payload.values() if type(value) is str]
+    may_be_none = _NO_VALUE in "\n".join(texts).lower()
+    return change.is_new and not (may_be_none and any(text.strip().lower() == _NO_VALUE for text in texts))
 
 
 class ImportFile:
@@ -79,8 +83,9 @@ class ImportFile:
 
     def add(self, change: Change) -> bool:
         """Put a change in; False when the file is full, and the change stays out."""
-        get = change.payload.get
-        self._writer.writerow([change.record_id, *[_cell(get(name)) for name in self._names]])
+        values = map(change.payload.get, self._names)
+        cells = [value if type(value) is not bool else _TRUTH[value] for value in values]  # None is written as nothing
+        self._writer.writerow([change.record_id, *cells])
         self.size += len(self._lines[-1])
         if self.changes and (self.size > FILE_BYTES or len(self.changes) >= FILE_ROWS):
             self.size -= len(self._lines.pop())
@@ -201,11 +206,3 @@ def _answer(reason: str | None) -> Answer:
     if reason is None:
         return Answer(status="created", id=None, code=None, reason=None)
     return Answer(status="skipped", id=None, code=NOT_IMPORTED, reason=reason)
-
-
-def _cell(value: Any) -> Any:
-    if value is None:
-        return ""
-    if value is True:
-        return "true"
-    return "false" if value is False else value

@@ -11,8 +11,9 @@ that names a missing one; until then the record waits for the link, not for its 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from crmsync.dynamics.schema import Entity
@@ -165,12 +166,17 @@ class Planner:
 
     def _use(self, entity: Entity) -> None:
         self._entity = entity
-        self._converter = Converter(entity, self._mappings)
+        self.__dict__.pop("_converter", None)
         self._sources = {
             mapping.field: entity.attributes[mapping.attribute].select_name
             for mapping in self._mappings
             if mapping.attribute in entity.attributes
         }
+
+    @cached_property
+    def _converter(self) -> Converter:
+        """Made when there is a row: most cycles have none of most entities."""
+        return Converter(self._entity, self._mappings)
 
     async def prepare(self) -> None:
         """Number the field set; before the first ``plan``."""
@@ -261,17 +267,17 @@ class Planner:
         before: Known | None,
         payload: dict[str, Any],
         refused: Mapping[str, RecordRefused],
-        open_errors: Iterable[RefusedField],
+        open_errors: Collection[RefusedField],
         *,
         retry: bool,
     ) -> Aside:
         """Leave out of the payload the fields that cannot be sent, and those whose value Marketo refused not long ago;
         the ledger keeps what was agreed on of them."""
-        marks = fingerprints([payload.get(field_name) for field_name in self._names])
+        marks = fingerprints(map(payload.get, self._names))
         aside = Aside(marks)
-        known = {error.field: error for error in open_errors}
-        if not (refused or known):
+        if not (refused or open_errors):
             return aside
+        known = {error.field: error for error in open_errors}
         current = Ledger(self._names, self._names, marks)
         agreed = None if before is None or before.fingerprints is None else self._ledger(before)
         for field_name, refusal in refused.items():
@@ -338,11 +344,12 @@ class Planner:
         (Adobe's "Unsubscribed" is remembered beyond deletion); a new person may be contacted without being told so.
         The answer is what was left out.
         """
-        said = {name for name in self._consent & payload.keys() if payload[name] is not True}
-        withheld = frozenset(name for name in said if not self._wrote_true(name, before))
-        for name in withheld:
-            del payload[name]
-        return withheld
+        withheld = []
+        for name in self._consent:
+            if name in payload and payload[name] is not True and not self._wrote_true(name, before):
+                withheld.append(name)
+                del payload[name]
+        return frozenset(withheld)
 
     def _wrote_true(self, name: str, before: Known | None) -> bool:
         if before is None or not before.in_marketo or before.fingerprints is None or before.field_set is None:

@@ -221,6 +221,8 @@ def equal(mapping: Mapping, sent: Any, read: Any) -> bool:
     Nothing and "" are the same, an unset boolean is False, floats compare with a tolerance of 1e-6, points in time as
     such and to the second, and ids without regard to case.
     """
+    if sent == read and type(sent) is type(read):
+        return True
     if mapping.data_type == "boolean":
         return _same(truth, sent or False, read or False)
     sent, read = (None if value == "" else value for value in (sent, read))

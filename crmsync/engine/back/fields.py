@@ -10,6 +10,7 @@ Apps developer documents: what can be updated), and of the recommended type mapp
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from crmsync.dynamics.schema import Attribute, Entity
@@ -65,7 +66,6 @@ class PersonFields:
         self.entity = entity
         self._all = selection.mappings.get(entity.logical_name, ())
         self.names = selection.field_names(entity.logical_name)
-        self.converter = Converter(entity, self._all)
         self.mappings: dict[str, Mapping] = {}
         self.one_way: dict[str, str] = {}
         self._every = {mapping.field: mapping for mapping in self._all}
@@ -75,6 +75,11 @@ class PersonFields:
                 self.mappings[mapping.field] = mapping
             else:
                 self.one_way[mapping.field] = reason
+
+    @cached_property
+    def converter(self) -> Converter:
+        """Made when a value is at hand: most cycles have none for most entities."""
+        return Converter(self.entity, self._all)
 
     @property
     def told(self) -> dict[str, str]:
