@@ -128,7 +128,7 @@ class MarketoAuth(httpx.Auth):
         self._renew_at = now + (left - RENEW_BEFORE if left > RENEW_BEFORE else left)
         self._token = answer["access_token"]
         self.user = str(answer.get("scope") or "")
-        self.server_time = _date(response)
+        self.server_time = date_of(response)
 
     def drop(self, request: httpx.Request) -> None:
         """Forget the token that ``request`` carried, unless another call has renewed it meanwhile."""
@@ -179,7 +179,8 @@ class MarketoAuth(httpx.Auth):
         )
 
 
-def _date(response: httpx.Response) -> datetime | None:
+def date_of(response: httpx.Response) -> datetime | None:
+    """When the service answered, by its own clock (UTC)."""
     try:
         at = parsedate_to_datetime(response.headers.get("date", ""))
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

@@ -103,6 +103,11 @@ class MarketoClient:
         """The identity service's own clock at its last answer (UTC)."""
         return self._auth.server_time
 
+    @property
+    def time(self) -> datetime | None:
+        """What Marketo's clock shows now (UTC), by the ``Date`` of its last answer; None before the first."""
+        return self._rest.time
+
     async def usage_today(self) -> int:
         """Calls that this API user has made today (US Central), by Marketo's own statistics."""
         return await self._rest.used_today()

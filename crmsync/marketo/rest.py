@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import httpx
@@ -29,7 +31,7 @@ from crmsync.errors import (
     Throttled,
     TransportFailed,
 )
-from crmsync.marketo.auth import IdentityUnanswered, MarketoAuth
+from crmsync.marketo.auth import IdentityUnanswered, MarketoAuth, date_of
 from crmsync.marketo.calls import GLANCES, USAGE, Call, Known
 from crmsync.marketo.codes import ROWS, Reaction, row_of
 from crmsync.marketo.envelope import Answer, known_of, read_answer, read_file
@@ -85,6 +87,7 @@ class Rest:
         self.tenant = tenant
         self._http = http
         self._sleep = sleep
+        self._told: tuple[datetime, float] | None = None
         self._usage_lock = asyncio.Lock()
         self._usage_is_known = False
 
@@ -102,6 +105,18 @@ class Rest:
         content = _Content(params, body, form, files)
         return await self._until_answered(call, content, read_answer, split=split)
 
+    @property
+    def time(self) -> datetime | None:
+        """What Marketo's clock shows (UTC), as far as its last answer told."""
+        if self._told is None:
+            return None
+        moment, heard = self._told
+        return moment + timedelta(seconds=time.monotonic() - heard)
+
+    def _hear_time(self, response: httpx.Response) -> None:
+        if (moment := date_of(response)) is not None:
+            self._told = moment, time.monotonic()
+
     async def fetch(self, call: Call) -> list[list[str]]:
         """The rows of the file that a bulk call answers with, its header first."""
         return await self._until_answered(call, _Content(), read_file, split=False)
@@ -112,7 +127,9 @@ class Rest:
 
         async def attempt() -> str:
             try:
-                self.auth.accept(await self._http.send(self.auth.token_request(), auth=None))
+                response = await self._http.send(self.auth.token_request(), auth=None)
+                self._hear_time(response)
+                self.auth.accept(response)
                 return self.auth.user or ""
             except (httpx.RequestError, ServiceUnavailable, TransportFailed) as error:
                 failure = self._judge(error, call)
@@ -180,6 +197,7 @@ class Rest:
         async with self.budget.call():
             try:
                 response = await self._http.send(request)
+                self._hear_time(response)
                 answer = read(response, call, tenant=self.tenant)
                 self.budget.answered()
                 return self._noted(answer, call)

@@ -9,10 +9,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from email.utils import formatdate
+from functools import lru_cache
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from crmsync.sandbox.core import Clock
 from crmsync.sandbox.failing import ABORT, fail
 from crmsync.sandbox.faults import FaultList, Service
 from crmsync.sandbox.traffic import Counters, traffic_of
@@ -31,8 +34,9 @@ class SandboxProtocol(HttpToolsProtocol):
 
 @dataclass
 class Desk:
-    """What the services share: the fault rules and the counters."""
+    """What the services share: the clock, the fault rules and the counters."""
 
+    clock: Clock = field(default_factory=Clock)
     faults: FaultList = field(default_factory=FaultList)
     counters: Counters = field(default_factory=Counters)
 
@@ -54,6 +58,7 @@ class Watched:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                message["headers"] = [(b"date", _date(int(self._desk.clock.time()))), *message.get("headers", ())]
             await send(message)
 
         fault = self._desk.faults.applying(traffic)
@@ -69,6 +74,11 @@ class Watched:
             raise
         finally:
             self._desk.counters.count(traffic, status)
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> bytes:
+    return formatdate(second, usegmt=True).encode()
 
 
 class ByPort:

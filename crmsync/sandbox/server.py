@@ -68,7 +68,7 @@ async def running_sandbox(options: SandboxOptions, progress: Progress | None = N
 
 async def _services(tenants: dict[str, SandboxTenant], ports: list[int], clock: Clock, stack: AsyncExitStack) -> ByPort:
     """Every service behind its port; the applications are open until the stack closes."""
-    desk = Desk()
+    desk = Desk(clock)
     authority = f"https://localhost:{ports[0]}"
     services: dict[int, ASGIApp] = {}
     marketo: dict[str, Marketo] = {}
@@ -131,6 +131,7 @@ async def _serving(app: ASGIApp, sockets: list[socket.socket], tls: ssl.SSLConte
         log_level="critical",
         access_log=False,
         server_header=False,
+        date_header=False,  # the sandbox's clock is not the machine's
         timeout_keep_alive=60,
         timeout_graceful_shutdown=1,
     )

@@ -22,10 +22,10 @@ from crmsync.engine.back.streams import (
     LIST,
     OTHERS,
     OVERLAP,
-    SKEW,
     Glimpse,
     Streams,
     list_name,
+    moment,
     moved,
     watched,
 )
@@ -82,8 +82,10 @@ class Collector:
         marks = await self._session.store.inbox.watermarks(self._session.name)
         missing = [stream for stream in self._streams.names if stream not in marks]
         if missing:
+            if self._session.marketo.time is None:
+                await self._session.marketo.identity()  # costs no call, and tells Marketo's time
             others = [marks[stream].moved_at for stream in self._streams.names if stream in marks]
-            since = min(others, default=self._session.clock() - SKEW)
+            since = min(others, default=moment(self._session))
             token = await self._session.marketo.paging_token(since)
             for stream in missing:
                 mark = Watermark(stream=stream, token=token, moved_at=since)
@@ -133,7 +135,7 @@ class Collector:
             if self._is_enough(stream, number, seen):
                 return
         for again in (False, True):
-            at = self._session.clock() - SKEW
+            at = moment(self._session)
             try:
                 async with aclosing(self._streams.pages(mark)) as pages:
                     async for page in pages:
@@ -141,7 +143,7 @@ class Collector:
                         number += 1
                         if self._is_enough(stream, number, page):
                             return
-                        at = self._session.clock() - SKEW
+                        at = moment(self._session)
                 return
             except PagingTokenRefused:
                 if again:
@@ -156,8 +158,8 @@ class Collector:
 
     async def _renewed(self, mark: Watermark) -> Watermark:
         since = mark.moved_at - OVERLAP
-        moment = f"{since:%Y-%m-%d %H:%M} UTC"
-        note = f"Marketo did not take its paging token any more ({mark.stream}); read again from {moment}"
+        refused = f"Marketo did not take its paging token any more ({mark.stream})"
+        note = f"{refused}; read again from {since:%Y-%m-%d %H:%M} UTC"
         self.notes.append(note)
         log.warning("%s: %s", self._session.name, note)
         return mark.model_copy(update={"token": await self._session.marketo.paging_token(since)})

@@ -24,7 +24,7 @@ from crmsync.marketo.activities import ADD_TO_LIST, MERGE_LEADS, ActivityPage, f
 from crmsync.state.inbox import Watermark
 
 SKEW = timedelta(seconds=10)
-"""How much our clock may be ahead of Marketo's when a token's moment is told."""
+"""How much Marketo's clocks may differ among themselves when a token's moment is told."""
 
 NOT_READ = "Changes in Marketo are not read"
 PERSON_ENTITIES = ("lead", "contact")
@@ -102,13 +102,14 @@ async def glimpse(session: Session, fields: Sequence[str]) -> Glimpse:
     streams, marks = Streams(session, fields), await session.store.inbox.watermarks(session.name)
     if not marks.keys() >= set(streams.names) or not _knows_the_list(session, marks):
         return Glimpse(False)
-    at: datetime = session.clock() - SKEW
+    began = session.clock()
     try:
         found = await _to_their_ends([streams.first(marks[name]) for name in streams.names])
     except (ColumnMissing, PagingTokenRefused):
         return Glimpse(False)  # the cycle meets it again, and mends it
     except PermissionMissing as missing:
         return Glimpse(True, note=not_read(missing))
+    at = moment(session) - (session.clock() - began)  # Marketo's time is known from its answers
     if CATCH_UP in marks or any(is_too_old(marks[name], at) for name in streams.names):
         return Glimpse(False)  # there is more to do than to read on
     pages = dict(zip(streams.names, found, strict=True))
@@ -119,11 +120,18 @@ async def glimpse(session: Session, fields: Sequence[str]) -> Glimpse:
     )
 
 
+def moment(session: Session) -> datetime:
+    """Now, as Marketo's clock shows it: by a clock of ours that is ahead of it, what happens until then would be lost.
+    Nobody's loss is a moment that is too early: what comes twice is recognised by its value."""
+    now: datetime = session.clock()
+    return min(now, session.marketo.time or now) - SKEW
+
+
 def moved(before: Watermark, page: ActivityPage, now: datetime) -> Watermark:
     """The watermark behind a page. From when on its token covers what happens, nobody knows better than before in the
     middle of a stream."""
-    moment = before.moved_at if page.more else now
-    return Watermark(stream=before.stream, token=page.token, moved_at=moment, seen=page.seen)
+    moved_at = before.moved_at if page.more else now
+    return Watermark(stream=before.stream, token=page.token, moved_at=moved_at, seen=page.seen)
 
 
 async def _to_their_ends(work: Iterable[Awaitable[ActivityPage]]) -> list[ActivityPage]:
