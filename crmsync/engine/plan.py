@@ -240,7 +240,7 @@ class Planner:
             if before is not None and mode == "changed" and self._is_unchanged(before, marks):
                 plan.seen.append(record_id)
                 plan.errors += aside.errors
-                if before.status == "failed" or aside.errors or aside.kept:
+                if before.status == "failed" or aside.errors:
                     plan.failed += 1
                 else:
                     plan.unchanged += 1

@@ -12,12 +12,12 @@ from crmsync.engine.report import SyncReport
 from crmsync.engine.sync import cycle, first_sync
 from crmsync.sandbox.options import Counts
 from crmsync.sandbox.server import SandboxThread
+from tests.chaos import SECONDS_AWAY
 from tests.chaos.outcome import in_step, movers
 from tests.databases import OwnPostgres
 from tests.world import World, small_sandbox
 
 SOME = Counts(leads=200, contacts=150, accounts=20)
-SECONDS_AWAY = 1.0
 
 Outage = Callable[[OwnPostgres], Awaitable[None]]
 
