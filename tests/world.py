@@ -36,7 +36,7 @@ from crmsync.sandbox.server import SandboxThread
 from crmsync.sandbox.sockets import listening
 from crmsync.secrets import SecretSource, SecretStore
 from crmsync.state.store import Store, open_store
-from crmsync.tenants import Quota, Tenant, load_tenant
+from crmsync.tenants import ENTITIES, Quota, Tenant, load_tenant
 
 T = TypeVar("T")
 NO_LIMITS = Limits(documented=False, latency="none")
@@ -46,6 +46,10 @@ SMALL = Counts(leads=40, contacts=80, accounts=16)
 def small_sandbox(ready_file: Path, **changes: Any) -> SandboxOptions:
     """Options of a sandbox that starts quickly and has no limits."""
     return SandboxOptions(**{"counts": SMALL, "limits": NO_LIMITS, "ready_file": ready_file, **changes})
+
+
+_STANDARD: dict[str, Entity] = {}
+"""Standard entities as a world of this process had them: of these only names are asked, which are the same in all."""
 
 
 @dataclass
@@ -143,9 +147,10 @@ class World:
     async def rows(self, entity_name: str, *select: str, filter: str | None = None) -> list[dict[str, Any]]:
         """Rows of Dynamics as the administrator reads them."""
         admin = await self.admin()
-        if entity_name not in self._entities:
-            self._entities[entity_name] = await admin.entity(entity_name)
-        pages = admin.read(self._entities[entity_name], select, filter=filter)
+        known = _STANDARD if entity_name in ENTITIES else self._entities
+        if entity_name not in known:
+            known[entity_name] = await admin.entity(entity_name)
+        pages = admin.read(known[entity_name], select, filter=filter)
         return [row async for page in pages for row in page]
 
     async def people(self, ids: list[str], *fields: str) -> dict[str, list[dict[str, Any]]]:
