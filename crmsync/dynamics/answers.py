@@ -248,6 +248,10 @@ class _Value(Members):
     Value: str | StrictBool | StrictInt | None = None
 
 
+class _Word(Members):
+    Value: str | None = None
+
+
 class _Named(Members):
     LogicalName: Text
 
@@ -267,7 +271,7 @@ class Definition(_Named):
 
 class _Column(_Named):
     MetadataId: Text
-    AttributeTypeName: _Value | None = None
+    AttributeTypeName: _Word | None = None
     AttributeType: str | None = None
     SchemaName: str | None = None
     AttributeOf: str | None = None
@@ -280,7 +284,7 @@ class _Column(_Named):
     IsValidForCreate: StrictBool | None = None
     IsValidForUpdate: StrictBool | None = None
     SourceType: StrictInt | None = None
-    RequiredLevel: _Value | None = None
+    RequiredLevel: _Word | None = None
     DisplayName: Labels | None = None
 
 
@@ -293,10 +297,6 @@ class _OptionSet(Members):
     Options: list[_Option] | None = None
     TrueOption: _Option | None = None
     FalseOption: _Option | None = None
-
-
-class _Word(Members):
-    Value: str | None = None
 
 
 Setting = _Word | str | None
