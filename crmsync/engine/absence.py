@@ -33,7 +33,7 @@ class Absence:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._user: str | None = None
-        self._privileges: dict[str, str | None] = {}
+        self._privileges: dict[str, str] = {}
 
     async def gone(self, entity: Entity, ids: Sequence[str]) -> list[str]:
         """Those of these records, which an answer did not have, that do not exist (any more). Raises
@@ -52,13 +52,13 @@ class Absence:
         for entity in entities:
             name = entity.logical_name
             if name not in self._privileges:
-                self._privileges[name] = _READ.get(name) or await read_privilege(dynamics.channel, name)
+                told = _READ.get(name) or await read_privilege(dynamics.channel, name)
+                self._privileges[name] = told or f"prvRead{entity.schema_name}"
         if self._user is None:
             self._user = (await dynamics.who_am_i()).user_id
         depths = await dynamics.privilege_depths(self._user)
         for entity in entities:
-            privilege = self._privileges[entity.logical_name]
-            if privilege is not None and (lacking := shortfall(depths, privilege)) is not None:
+            if (lacking := shortfall(depths, self._privileges[entity.logical_name])) is not None:
                 error = lacks_privileges([lacking], tenant=self._session.name)
                 error.entity = entity.logical_name
                 raise error

@@ -181,7 +181,9 @@ class Lane:
         plan = await self._plan(rows, read_number, mode=mode, needed=needed, settled=settled)
         self._add(window, plan, importing=False)
         found = {row[self._entity.primary_id].lower() for row in rows}
-        window.deleted = await self._gone([one for one in ids if one not in found])
+        absent = [one for one in ids if one not in found]
+        # Whoever is needed and only out of sight must not pass for nobody: what names it would lose its link.
+        window.deleted = await self._absence.gone(self._entity, absent if needed else await self._alive(absent))
         await self._load(window, read_number)
         return len(found)
 

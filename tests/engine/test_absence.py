@@ -14,12 +14,25 @@ from crmsync.engine.absence import Absence
 from crmsync.engine.compare import compare
 from crmsync.engine.comparison import Comparison
 from crmsync.engine.destination import ROLE
+from crmsync.engine.links import OWNER_LINK
 from crmsync.engine.record import sync_record
 from crmsync.engine.report import SyncReport
 from crmsync.engine.resync import resync
 from crmsync.errors import PermissionMissing
 from tests.engine.both_sides import a_synced, change_in_dynamics, change_in_marketo, in_dynamics
-from tests.engine.custom_objects import REGISTRATION, a_contact, objects, register, registering
+from tests.engine.custom_objects import (
+    COMPANY,
+    ORDER_LINE,
+    REGISTRATION,
+    a_company,
+    a_contact,
+    name_custom_entities,
+    objects,
+    register,
+    registering,
+    select,
+    track,
+)
 from tests.engine.successions import merge, nobody, status_of
 from tests.engine.test_opportunities import is_there
 from tests.engine.test_roles import a_contact as new_contact
@@ -220,6 +233,48 @@ async def test_a_deleted_record_is_known_as_such_by_who_may_not_read_the_others(
     await push(connected, f"lead:{person}")
 
     assert (await connected.person(person, "msIsDeleted"))["msIsDeleted"] is True
+
+
+async def test_an_owner_that_is_out_of_sight_is_not_taken_from_its_record(connected: World) -> None:
+    person = await a_synced(connected, "contact")
+    before = (await connected.person(person, OWNER_LINK))[OWNER_LINK]
+    admin = await connected.admin()
+    [unit] = await connected.rows("businessunit", "businessunitid")
+    bind = {"businessunitid@odata.bind": f"/businessunits({unit['businessunitid']})"}
+    owner = await admin.create("systemusers", {"lastname": "Seller", "internalemailaddress": "s@example.com", **bind})
+    await change_in_dynamics(connected, "contact", person, **{"ownerid@odata.bind": f"/systemusers({owner})"})
+    await lower_privilege(connected, "prvReadUser", "Basic")
+
+    with pytest.raises(PermissionMissing, match="prvReadUser"):
+        await push(connected, f"contact:{person}")
+
+    assert (await connected.person(person, OWNER_LINK))[OWNER_LINK] == before
+    await lower_privilege(connected, "prvReadUser", "Global")
+    await push(connected, f"contact:{person}")
+    assert (await connected.person(person, OWNER_LINK))[OWNER_LINK] == owner
+
+
+async def test_an_order_line_keeps_its_company_while_the_opportunity_between_is_out_of_sight(connected: World) -> None:
+    await track(connected, ORDER_LINE)
+    name_custom_entities(connected, ORDER_LINE)
+    await select(connected)
+    admin = await connected.admin()
+    customer = {"customerid_account@odata.bind": f"/accounts({await a_company(connected)})"}
+    opportunity = await admin.create("opportunities", {"name": "Deal", **customer})
+    bind = {"new_OpportunityId@odata.bind": f"/opportunities({opportunity})"}
+    line = await admin.create("new_orderlines", {"new_name": "Line", **bind})
+    await connected.cycle()
+    before = (await objects(connected, ORDER_LINE, [line], COMPANY))[line][COMPANY]
+    await lower_privilege(connected, "prvReadOpportunity", "Basic")
+    await admin.update("new_orderlines", line, {"new_name": "Changed"})
+
+    assert ORDER_LINE in (await connected.cycle()).left_out
+    assert ORDER_LINE in (await repaired(connected, ORDER_LINE)).left_out
+
+    assert (await objects(connected, ORDER_LINE, [line], COMPANY))[line][COMPANY] == before is not None
+    await lower_privilege(connected, "prvReadOpportunity", "Global")
+    await connected.cycle()
+    assert (await repaired(connected, ORDER_LINE)).in_step
 
 
 async def test_an_opportunity_that_is_shared_no_more_is_not_gone(deal: tuple[World, str]) -> None:
