@@ -46,8 +46,9 @@ async def sync_record(session: Session, record: str) -> SyncReport:
 
         async def carry() -> None:
             known = await session.store.records.known(session.name, entity, [record_id])
-            if not await path.carry_record(entity, record_id) and record_id not in known:
-                await Absence(session).gone(path.shape[0].entities[entity], [record_id])
+            found = await path.carry_record(entity, record_id)
+            gone = not found and await Absence(session).gone(path.shape[0].entities[entity], [record_id])
+            if gone and record_id not in known:
                 raise RecordMissing(
                     f"Dynamics has no {entity} of this id, and crmsync never saw one",
                     tenant=session.name,

@@ -76,6 +76,7 @@ async def test_a_row_out_of_reach_is_refused(europe: Europe) -> None:
     status, code, message = error(await europe.client.get(europe.leads["Europe"]))
     assert (status, code) == (403, "0x80048306")
     assert "does not have ReadAccess right(s)" in message
+    assert error(await europe.client.get(f"{europe.leads['Europe']}/ownerid"))[:2] == (403, "0x80048306")
 
 
 async def test_a_row_that_does_not_exist_is_told_from_one_out_of_reach(europe: Europe) -> None:
