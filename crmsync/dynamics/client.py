@@ -264,6 +264,11 @@ class DynamicsClient:
         """The records that have one of these ids, in no particular order: their own, or in a lookup's column ``by``."""
         return await rows.read_by_ids(self._channel, entity, select, ids, by=by, lookup_types=lookup_types)
 
+    async def missing(self, entity: Entity, ids: Sequence[str]) -> list[str]:
+        """Those of these records that do not exist, as the service says of each by its id. Raises
+        ``PermissionMissing`` for one that the user may not read."""
+        return await rows.missing(self._channel, entity, ids)
+
     async def create(self, entity_set: str, record: dict[str, Any]) -> str:
         """Create a record and return its id (lower case)."""
         return await rows.create(self._channel, entity_set, record)

@@ -10,16 +10,21 @@ import logging
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from typing import Any
 
-from crmsync.dynamics.answers import RECORD_COUNTS, created, data_of, done
+from crmsync.dynamics.answers import RECORD_COUNTS, anything, created, data_of, done
+from crmsync.dynamics.batch import Operation, send_all
 from crmsync.dynamics.channel import Channel, url
+from crmsync.dynamics.errors import error_from
 from crmsync.dynamics.pacing import together
 from crmsync.dynamics.schema import Entity
-from crmsync.errors import CrmsyncError
+from crmsync.errors import CrmsyncError, RecordMissing
 
 log = logging.getLogger("crmsync.dynamics")
 
 IDS_PER_READ = 50
 """Keeps the URL of a read by ids well under the 8 KB that proxies commonly allow."""
+
+ASKED_AT_ONCE = 100
+"""Records that one batch asks for, each by its id."""
 
 LOOKUP_TYPE = "Microsoft.Dynamics.CRM.lookuplogicalname"
 """The annotation that tells what entity a lookup leads to."""
@@ -84,6 +89,24 @@ async def _read_chunk(
     wanted = " or ".join(f"{column} eq {one}" for one in ids)
     pages = read(channel, entity, select, filter=wanted, lookup_types=lookup_types)
     return [record async for page in pages for record in page]
+
+
+async def missing(channel: Channel, entity: Entity, ids: Sequence[str]) -> list[str]:
+    """Those of these records of which the service says that they do not exist, asked for each by its id: a filter's
+    empty answer may as well mean that the user may not read it. Raises ``PermissionMissing`` where it says that."""
+    gone: list[str] = []
+    for start in range(0, len(ids), ASKED_AT_ONCE):
+        some = ids[start : start + ASKED_AT_ONCE]
+        paths = [url(f"{entity.entity_set_name}({one})", select=entity.primary_id) for one in some]
+        asked = [Operation(path) for path in paths]
+        answers = await send_all(channel, asked, [anything] * len(asked), entity=entity.logical_name)
+        for one, answer in zip(some, answers, strict=True):
+            if not answer.response.is_success:
+                error = error_from(answer.response, tenant=channel.tenant, entity=entity.logical_name)
+                if not isinstance(error, RecordMissing):
+                    raise error
+                gone.append(one)
+    return gone
 
 
 async def record_counts(channel: Channel, logical_names: Iterable[str]) -> dict[str, int]:

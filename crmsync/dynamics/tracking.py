@@ -23,13 +23,18 @@ from crmsync.dynamics.rows import preferring
 from crmsync.dynamics.schema import Entity
 from crmsync.errors import ChangeTrackingExpired, RecordRefused, RequestRefused
 
+DELETED = "deleted"
+"""The reason of an entry whose record does not exist any more; "changed" is one that the answer has no more, for
+whatever reason (OData 4.0 JSON format, "Deleted Entity")."""
+
 GLANCE = 500
 """Records an entity in a glance: they are all in memory at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChangePage:
-    """One page. ``deleted`` are ids in lower case; the last page has a ``delta_link``, every other a ``next_link``.
+    """One page. ``deleted`` are ids in lower case, ``removed`` those that are told without the reason "deleted": of
+    these nobody knows whether they exist. The last page has a ``delta_link``, every other a ``next_link``.
 
     ``server_time`` is the service's own clock when it answered (UTC).
     """
@@ -39,11 +44,12 @@ class ChangePage:
     next_link: str | None
     delta_link: str | None
     server_time: datetime | None
+    removed: tuple[str, ...] = ()
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing changed: the page has nothing but a new link."""
-        return not (self.records or self.deleted or self.next_link)
+        return not (self.records or self.deleted or self.removed or self.next_link)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +135,8 @@ def page_from(body: dict[str, Any], *, at: datetime | None) -> ChangePage:
         rows = [row for row in rows if not is_deleted(row)]
     return ChangePage(
         records=rows,
-        deleted=[str(row["id"]).lower() for row in gone],
+        deleted=[str(row["id"]).lower() for row in gone if row.get("reason") == DELETED],
+        removed=tuple(str(row["id"]).lower() for row in gone if row.get("reason") != DELETED),
         next_link=body.get("@odata.nextLink"),
         delta_link=body.get("@odata.deltaLink"),
         server_time=at,

@@ -19,6 +19,7 @@ from typing import Any
 
 from crmsync.dynamics.pacing import together
 from crmsync.dynamics.schema import DynamicsSchema, Entity
+from crmsync.engine.absence import Absence
 from crmsync.engine.back.fields import OPT_OUTS, PersonFields
 from crmsync.engine.back.optouts import OptedOut, let_opt_outs_win
 from crmsync.engine.back.streams import PERSON_ENTITIES
@@ -93,7 +94,7 @@ async def compare(
             except LEAVE_OUT_CUSTOM as error:
                 if not may_be_left_out(name, error):
                     raise
-                result.left_out[name] = error.message
+                result.leave_out(name, f"{error.message}. {error.remedy}" if error.remedy else error.message)
                 log.warning("%s: %s is not compared: %s", session.name, name, error)
         if path is not None:
             await path.finish()
@@ -177,6 +178,7 @@ class _Entity:
         self._path = path
         self._lane: Lane | ConnectionLane | None = None
         self._progress = progress
+        self._absence = Absence(session)
         self._seen = SeenIds()
         self._opted_out: dict[str, OptedOut] = {}
         self._person = self._fields if self._target == "person" else None
@@ -185,7 +187,11 @@ class _Entity:
         self.counts = result.entities.setdefault(self._name, Compared())
 
     async def compare(self) -> None:
-        """Every record of Dynamics, then every record that only Marketo has, then everybody who is to be created."""
+        """Every record of Dynamics, then every record that only Marketo has, then everybody who is to be created.
+
+        Raises ``PermissionMissing`` where not every record can be read: then nothing is known to be in step.
+        """
+        await self._absence.prove(self._entity)
         await self._planner.prepare()
         if self._path is not None:
             self._lane = await self._path.open_lane(self._name)
@@ -196,6 +202,7 @@ class _Entity:
             await self._page(rows)
         await self._vanished()
         await self._uncreated()
+        await self._absence.prove(self._entity)
 
     async def _page(self, rows: list[dict[str, Any]]) -> None:
         self._seen.add(row[self._entity.primary_id].lower() for row in rows)
@@ -233,7 +240,7 @@ class _Entity:
         await self._lane.again(wanted, self._read_number, mode="whole")
         rows = await self._read(wanted)
         there = {row[self._entity.primary_id].lower() for row in rows}
-        vanished = [one for one in wanted if one not in there]
+        vanished = await self._absence.gone(self._entity, [one for one in wanted if one not in there])
         if vanished:
             if self._name == "opportunity":
                 await self._path.carry_roles()  # Marketo deletes none that has roles
@@ -336,9 +343,7 @@ class _Entity:
         ):
             after = ids[-1]
             if unmet := [one for one in ids if one not in self._seen]:
-                rows = await self._session.dynamics.read_by_ids(self._entity, [self._entity.primary_id], unmet)
-                there = {row[self._entity.primary_id].lower() for row in rows}
-                gone = await self._unflagged([one for one in unmet if one not in there])
+                gone = await self._unflagged(await self._absence.gone(self._entity, unmet))
                 seen = [self._difference(one, "vanished in Dynamics") for one in gone]
                 await self._settle(await judged(self._session, self._name, seen, {}))
 

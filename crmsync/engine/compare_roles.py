@@ -2,7 +2,8 @@
 
 Who takes part is read anew, from opportunities and connections, because what the ledger remembers may be what is wrong.
 Roles of an opportunity that is not in Marketo, was filtered or is gone are none to compare. "Opportunity Roles": a role
-is opportunity, person and name; a role that Marketo has beside those is one too many.
+is opportunity, person and name; a role that Marketo has beside those is one too many, if every opportunity and every
+connection can be read.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crmsync.dynamics.schema import DynamicsSchema
+from crmsync.engine.absence import Absence
 from crmsync.engine.chosen import carried
 from crmsync.engine.comparison import Compared, Comparison, Difference, Kind
 from crmsync.engine.connections import ConnectionLane
@@ -36,13 +38,15 @@ Row = Mapping[str, Any]
 @dataclass(frozen=True)
 class _Look:
     """The roles of some opportunities, by the roles' keys: those that should be, what differs from them, and of which
-    opportunity that is; the connections that bring somebody; and what is ``missing`` because of who is."""
+    opportunity that is; the connections that bring somebody; what is ``missing`` because of who is; whether any of it
+    follows from what Dynamics did not show."""
 
     wanted: dict[str, Change]
     found: dict[str, Difference]
     opportunities: dict[str, str]
     connections: list[str]
     missing: dict[str, Difference]
+    rests_on_absence: bool = False
 
 
 class RoleComparison:
@@ -64,6 +68,8 @@ class RoleComparison:
         self._connection = schema.entities["connection"] if "connection" in names else None
         self._select_connections = selection.select(self._connection) if self._connection else ()
         self._coming = Coming(session, schema, names)
+        self._absence = Absence(session)
+        self._read = [self._opportunity, *([self._connection] if self._connection else [])]
         self._planner = RolePlanner(session, Links(session, bring=nobody))
         self._result = result
         self._mender = mender
@@ -71,14 +77,21 @@ class RoleComparison:
         self.counts = result.entities.setdefault(ROLE, Compared())
 
     async def compare(self) -> None:
-        """The roles of every opportunity that the ledger has in Marketo."""
+        """The roles of every opportunity that the ledger has in Marketo. Raises ``PermissionMissing`` where not every
+        opportunity or connection can be read."""
+        await self._absence.prove(*self._read)
         after, in_marketo_after = "", self._session.store.records.in_marketo_after
         while ids := await in_marketo_after(self._session.name, "opportunity", after, OPPORTUNITIES):
             after = ids[-1]
             await self._page(ids)
+        await self._absence.prove(*self._read)
 
     async def _page(self, ids: Sequence[str]) -> None:
         look = await self._look(ids)
+        if look.rests_on_absence:
+            await self._absence.prove(*self._read)
+            look = await self._look(ids)
+            await self._absence.prove(*self._read)
         found, missing = look.found, look.missing
         # Somebody may have changed who takes part, or a cycle may have written it, between the readings.
         if (found or missing) and self._mender is None:
@@ -109,7 +122,8 @@ class RoleComparison:
         connected = await self._by_connections(opportunities)
         wanted = await self._planner.wanted([*stated, *connected])
         there = await self._in_marketo(sorted(opportunities))
-        look = _Look(wanted, {}, {}, [one.source_id for one in connected], {})
+        hidden = alive != opportunities.keys() or not there.keys() <= wanted.keys()
+        look = _Look(wanted, {}, {}, [one.source_id for one in connected], {}, hidden)
         for key in wanted.keys() | there.keys():
             if (one := _difference(wanted.get(key), there.get(key))) is not None:
                 look.found[key] = one

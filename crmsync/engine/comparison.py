@@ -109,6 +109,12 @@ class Comparison(BaseModel):
             "refused": sum(one.refused for one in every),
         }
 
+    def leave_out(self, entity: str, why: str) -> None:
+        """Say of an entity that it could not be compared; what was seen of it till then counts for nothing."""
+        self.left_out[entity] = why
+        self.entities.pop(entity, None)
+        self.differences = [one for one in self.differences if one.entity != entity]
+
     def note(self, difference: Difference) -> None:
         """Count a difference, and list it while there is room."""
         counts = self.entities[difference.entity]

@@ -12,6 +12,7 @@ from typing import Any
 
 from crmsync.dynamics.schema import Entity
 from crmsync.dynamics.tracking import ChangePage
+from crmsync.engine.absence import Absence
 from crmsync.engine.lane import OVERLAP, PAGE_SIZE, prefetched
 from crmsync.engine.participants import of_connection
 from crmsync.engine.plan import Mode
@@ -37,6 +38,7 @@ class ConnectionLane:
         self._entity = entity
         self._select = selection.select(entity)
         self._moved = moved
+        self._absence = Absence(session)
         self.counts = Counts()
         self.notes: list[str] = []
 
@@ -60,7 +62,8 @@ class ConnectionLane:
         async for rows in late:
             await self._note(rows, [], checkpoint.read_number)
         if checkpoint.read_number > 1:
-            await self._session.store.participants.forget_unmet(self._session.name, checkpoint.read_number)
+            unmet = await self._session.store.participants.unmet(self._session.name, checkpoint.read_number)
+            await self._note([], await self._absence.gone(self._entity, unmet), checkpoint.read_number)
         return await self._move(checkpoint.model_copy(update={"read_done": True}))
 
     async def changes(
@@ -75,7 +78,8 @@ class ConnectionLane:
         """Read these once more. How many of them Dynamics has."""
         rows = await self._session.dynamics.read_by_ids(self._entity, self._select, ids, lookup_types=True)
         there = {row[self._entity.primary_id].lower() for row in rows}
-        await self._note(rows, [one for one in ids if one not in there], read_number)
+        absent = [one for one in ids if one not in there]
+        await self._note(rows, await self._absence.gone(self._entity, absent), read_number)
         return len(there)
 
     async def remove(self, ids: Sequence[str], read_number: int) -> None:
@@ -101,7 +105,8 @@ class ConnectionLane:
         return checkpoint
 
     async def _page(self, page: ChangePage, checkpoint: Checkpoint) -> Checkpoint:
-        noted = await self._note(page.records, page.deleted, checkpoint.read_number)
+        gone = [*page.deleted, *await self._absence.gone(self._entity, page.removed)]
+        noted = await self._note(page.records, gone, checkpoint.read_number)
         rest = len(page.records) - noted
         counts = Counts(read=len(page.records), filtered=rest, unchanged=noted)
         await self._session.store.records.count(self._session.name, "connection", counts.model_dump())

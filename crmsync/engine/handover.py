@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from crmsync.dynamics.schema import DynamicsSchema
+from crmsync.engine.absence import Absence
 from crmsync.engine.back.fields import PersonFields
 from crmsync.engine.lane import Lane
 from crmsync.engine.plan import SYNC_FILTER
@@ -44,6 +45,7 @@ class Handover:
             name: PersonFields(self._schema.entities[name], self._selection) for name in PEOPLE if name in carried
         }
         self._uniting = Uniting(session, self._fields)
+        self._absence = Absence(session)
 
     async def run(self) -> None:
         """Work on everything that is marked."""
@@ -120,11 +122,14 @@ class Handover:
         return {key: (at, rows.get(at)) for key, at in finals.items()}
 
     async def _rows(self, name: str, ids: Sequence[str]) -> dict[str, Row]:
+        """Those of these records that exist; raises ``PermissionMissing`` where one may only be out of sight."""
         if name not in self._fields or not ids:
             return {}
         entity = self._fields[name].entity
         rows = await self._session.dynamics.read_by_ids(entity, self._selection.select(entity), ids)
-        return {str(row[entity.primary_id]).lower(): row for row in rows}
+        found = {str(row[entity.primary_id]).lower(): row for row in rows}
+        await self._absence.gone(entity, [one for one in ids if one not in found])
+        return found
 
     async def _wait(self, one: Inheritance) -> None:
         """The heir is not synced: a merged record's person stays as it is until the heir is, a lead goes on."""

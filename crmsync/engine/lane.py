@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from crmsync.dynamics.schema import Entity
 from crmsync.dynamics.tracking import ChangePage
+from crmsync.engine.absence import Absence
 from crmsync.engine.back.fields import PersonFields
 from crmsync.engine.back.streams import PERSON_ENTITIES
 from crmsync.engine.back.unread import note_unread
@@ -99,6 +100,7 @@ class Lane:
         self._planner = planner_for(session, entity, selection, links, refresh)
         self._observer: Observer = observer(session, entity)
         self._below = Below(session, entity, selection)
+        self._absence = Absence(session)
         self._lookup_types = self._observer.lookup_types or entity.logical_name in selection.custom_objects
         self._succession = succession
         self._where = destination_in(selection, entity.logical_name, session.marketo)
@@ -179,7 +181,9 @@ class Lane:
         plan = await self._plan(rows, read_number, mode=mode, needed=needed, settled=settled)
         self._add(window, plan, importing=False)
         found = {row[self._entity.primary_id].lower() for row in rows}
-        window.deleted = [one for one in ids if one not in found]
+        absent = [one for one in ids if one not in found]
+        # Whoever is needed and only out of sight must not pass for nobody: what names it would lose its link.
+        window.deleted = await self._absence.gone(self._entity, absent if needed else await self._alive(absent))
         await self._load(window, read_number)
         return len(found)
 
@@ -201,7 +205,7 @@ class Lane:
                     checkpoint = checkpoint.model_copy(update={"read_started_at": page.server_time})
                 plan = await self._plan(page.records, checkpoint.read_number)
                 window.records += len(page.records)
-                window.deleted += page.deleted
+                window.deleted += [*page.deleted, *await self._gone(page.removed)]
                 self._add(window, plan, importing=importing, earlier=on_its_way.filed)
                 if window.full or page.next_link is None:
                     if loading is not None:
@@ -305,17 +309,25 @@ class Lane:
 
     async def _delete_vanished(self, read_number: int) -> None:
         records = self._session.store.records
-        gone = await records.vanished(self._session.name, self._entity.logical_name, read_number)
-        await self._leave_for_later(gone)
+        unmet = await records.vanished(self._session.name, self._entity.logical_name, read_number)
+        await self._leave_for_later(await self._gone(unmet))
 
     async def _leave_for_later(self, ids: Sequence[str]) -> None:
         """These records are gone from Dynamics. Deletions come last in a run, in the opposite order of creation."""
+        if gone := await self._alive(ids):
+            await self._session.store.pending.add(self._session.name, self._entity.logical_name, "delete", gone)
+            await self._observer.gone(gone)
+
+    async def _alive(self, ids: Sequence[str]) -> list[str]:
+        """Those of these records that are known, and not as deleted."""
         if not ids:
-            return
+            return []
         known = await self._session.store.records.known(self._session.name, self._entity.logical_name, ids)
-        gone = [one for one in ids if one in known and known[one].status != "deleted"]
-        await self._session.store.pending.add(self._session.name, self._entity.logical_name, "delete", gone)
-        await self._observer.gone(gone)
+        return [one for one in ids if one in known and known[one].status != "deleted"]
+
+    async def _gone(self, absent: Sequence[str]) -> list[str]:
+        """Those of these records, which an answer did not have, that were known and are gone."""
+        return await self._absence.gone(self._entity, await self._alive(absent))
 
     async def remove(self, ids: Sequence[str], read_number: int) -> None:
         """Carry deletions that were left for later."""

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 
-from crmsync.engine.datapath import DataPath
+from crmsync.engine.absence import Absence
+from crmsync.engine.datapath import LEAVE_OUT_CUSTOM, DataPath, may_be_left_out
 from crmsync.engine.names import names_of
 from crmsync.engine.report import SyncReport
 from crmsync.engine.session import Session
 from crmsync.engine.sync import not_now, reported, stopping
-from crmsync.errors import OperatorMustAct, RecordMissing
+from crmsync.errors import CrmsyncError, OperatorMustAct, RecordMissing
 from crmsync.tenants import Tenant
 
 PATIENCE = 60.0
@@ -26,10 +27,12 @@ async def sync_record(session: Session, record: str) -> SyncReport:
     """Carry ``entity:GUID`` as it is in Dynamics now; its owner and its company first, where Marketo lacks them.
 
     A record that is gone from Dynamics is carried as deleted. Raises ``RecordMissing`` for one that neither side ever
-    had, ``StateMismatch`` while the tenant is not syncing, ``TenantBusy`` when another run does not end in time.
+    had, ``PermissionMissing`` for one that the sync user may not read, ``StateMismatch`` while the tenant is not
+    syncing, ``TenantBusy`` when another run does not end in time.
     """
     entity, record_id = parsed(record, session.tenant)
     await not_now(session, force=True)
+    kept_out: CrmsyncError
     async with session.lease(patience=PATIENCE), stopping(session):
         path = await DataPath.open(session, None)
         path.from_marketo.reads_on = session.tenant.to_dynamics  # the cycles read what happened there
@@ -43,7 +46,9 @@ async def sync_record(session: Session, record: str) -> SyncReport:
 
         async def carry() -> None:
             known = await session.store.records.known(session.name, entity, [record_id])
-            if not await path.carry_record(entity, record_id) and record_id not in known:
+            found = await path.carry_record(entity, record_id)
+            gone = not found and await Absence(session).gone(path.shape[0].entities[entity], [record_id])
+            if gone and record_id not in known:
                 raise RecordMissing(
                     f"Dynamics has no {entity} of this id, and crmsync never saw one",
                     tenant=session.name,
@@ -53,7 +58,13 @@ async def sync_record(session: Session, record: str) -> SyncReport:
                 )
             await path.finish()
 
-        return await reported(session, "record", path, carry)
+        try:
+            return await reported(session, "record", path, carry)
+        except LEAVE_OUT_CUSTOM as error:
+            if not may_be_left_out(entity, error):
+                raise
+            kept_out = error
+    raise kept_out  # no reason to stop the tenant: the rest does without this entity
 
 
 def parsed(record: str, tenant: Tenant) -> tuple[str, str]:

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from crmsync.engine.absence import Absence
 from crmsync.engine.destination import PERSON_KEY, ROLE, destination_of_roles, role_key
 from crmsync.engine.fingerprint import fingerprints
-from crmsync.engine.links import Links
+from crmsync.engine.links import STANDARD, Links
 from crmsync.engine.load import Loader
 from crmsync.engine.participants import PEOPLE
 from crmsync.engine.plan import Change
@@ -38,6 +39,7 @@ class RolePlanner:
     def __init__(self, session: Session, links: Links) -> None:
         self._session = session
         self._links = links
+        self._absence = Absence(session)
         self._names: dict[str, str] = {}
         self.persons: dict[str, str] = {}
         """Whose roles were worked out last, by the keys of the roles."""
@@ -108,6 +110,8 @@ class RolePlanner:
         missing = sorted(ids - self._names.keys())
         if missing:
             found = await self._links.names("connectionrole", missing)
+            # A name is a part of a role's key: without it the role would be deleted, and another one made.
+            await self._absence.gone(STANDARD["connectionrole"], [one for one in missing if one not in found])
             self._names |= {one: found.get(one, "").strip()[:NAME_LENGTH].strip() or NO_NAME for one in missing}
         return self._names
 

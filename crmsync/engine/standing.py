@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from crmsync.dynamics.schema import DynamicsSchema
+from crmsync.engine.absence import Absence
 from crmsync.engine.comparison import Difference
 from crmsync.engine.links import COMPANY_LINK, OWNER_LINK
 from crmsync.engine.plan import SYNC_FILTER
@@ -89,6 +90,7 @@ class Coming:
         self._session = session
         self._schema = schema
         self._carried = carried
+        self._absence = Absence(session)
         self._known: dict[tuple[str, str], bool] = {}
 
     async def among(self, entities: Sequence[str], ids: Iterable[str]) -> set[str]:
@@ -108,6 +110,8 @@ class Coming:
         entity, unknown = self._schema.entities[name], sorted(ids - ledger.keys())
         select = [entity.primary_id, *({SYNC_FILTER} & entity.attributes.keys())]
         rows = await self._session.dynamics.read_by_ids(entity, select, unknown) if unknown else []
+        if len(rows) < len(unknown):
+            await self._absence.prove(entity)
         there = {str(row[entity.primary_id]).lower() for row in rows if row.get(SYNC_FILTER) is not False}
         coming = there | {one for one, known in ledger.items() if known.status in _TO_COME}
         self._known |= {(name, one): one in coming for one in ids}

@@ -67,17 +67,15 @@ class ParticipantStore(SubStore):
             due = {one.opportunity_id for one in (*changed, *gone, *moved)}
             await mark(connection, tenant, "opportunity", "roles", due)
 
-    async def forget_unmet(self, tenant: str, read_number: int) -> None:
-        """A whole new first read of the connections did not meet these: they were deleted meanwhile."""
-        old = sa.and_(
+    async def unmet(self, tenant: str, read_number: int) -> list[str]:
+        """The connections that a whole new first read did not meet."""
+        query = sa.select(participants.c.source_id).where(
             participants.c.tenant == tenant,
             participants.c.kind == "connection",
             participants.c.read_number < read_number,
         )
-        async with self._engine.begin() as connection:
-            due = await connection.scalars(sa.select(participants.c.opportunity_id.distinct()).where(old))
-            await mark(connection, tenant, "opportunity", "roles", due)
-            await connection.execute(sa.delete(participants).where(old))
+        async with self._engine.connect() as connection:
+            return list(await connection.scalars(query))
 
     async def mark_customers_of(self, tenant: str, contacts: Iterable[str]) -> None:
         """These contacts changed: opportunities whose customer they are may belong to another company now."""

@@ -230,7 +230,7 @@ class RecordStore(SubStore):
             )
 
     async def vanished(self, tenant: str, entity: str, read_number: int) -> list[str]:
-        """Records that a whole new first read did not meet: deleted in Dynamics meanwhile."""
+        """Records that a whole new first read did not meet."""
         query = sa.select(records.c.record_id).where(
             of_entity(records, tenant, entity),
             records.c.read_number < read_number,

@@ -59,6 +59,19 @@ async def test_a_delta_read_tells_changed_records_from_deleted_ones(contoso):
     assert page.delta_link == DELTA
 
 
+@pytest.mark.parametrize("reason", [{"reason": "changed"}, {}])
+async def test_an_entry_that_does_not_say_deleted_tells_of_no_deletion(contoso, reason):
+    removed = {name: GONE[name] for name in ("@odata.context", "id")} | reason
+
+    def answer(request):
+        return httpx.Response(200, json={"value": [removed], "@odata.deltaLink": DELTA})
+
+    (page,) = [page async for page in contoso(answer).changes(LEAD, ["fullname"], link=DELTA)]
+
+    assert (page.records, page.deleted, page.removed) == ([], [], (GONE["id"].lower(),))
+    assert not page.is_idle
+
+
 async def test_a_link_is_always_sent_to_the_tenants_own_organization(contoso):
     """A renamed organization keeps its links, and a token never goes to another host."""
 

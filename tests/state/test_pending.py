@@ -62,15 +62,11 @@ async def test_an_opportunitys_own_participants_are_apart_from_connections(store
     assert [one.person_id for one in await store.participants.of(T, ["o1"])] == ["p2"]
 
 
-async def test_connections_that_a_new_read_did_not_meet_are_gone(store: Store) -> None:
+async def test_connections_that_a_new_read_did_not_meet_are_known(store: Store) -> None:
     await store.participants.note(T, ("connection",), ["c1", "c2"], [takes_part("c1", "p1"), takes_part("c2", "p2")], 1)
-    await due(store)
     await store.participants.note(T, ("connection",), ["c1"], [takes_part("c1", "p1")], 2)
 
-    await store.participants.forget_unmet(T, 2)
-
-    assert await due(store) == {"o1"}
-    assert [one.source_id for one in await store.participants.of(T, ["o1"])] == ["c1"]
+    assert await store.participants.unmet(T, 2) == ["c2"]
 
 
 async def test_whoever_arrives_makes_the_roles_due_that_waited(store: Store) -> None:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from crmsync.dynamics.write_batch import Write
+from crmsync.engine.absence import Absence
 from crmsync.engine.back.fields import OPT_OUTS, PersonFields
 from crmsync.engine.destination import DELETED_FLAG, PERSON_KEY
 from crmsync.engine.fingerprint import NEVER_AGREED, fingerprints
@@ -222,7 +223,9 @@ class Creator:
         entity = self._fields.entity
         select = sorted({self._fields.attribute(name).select_name for name in self._fields.two_way} | {MODIFIED_BY})
         rows = await self._session.dynamics.read_by_ids(entity, select, ids) if ids else []
-        return {str(row[entity.primary_id]).lower(): row for row in rows}
+        found = {str(row[entity.primary_id]).lower(): row for row in rows}
+        await Absence(self._session).gone(entity, [one for one in ids if one not in found])
+        return found
 
     async def _moved_on(self, row: dict[str, Any], person: Mapping[str, Any]) -> dict[str, bytes]:
         """The fields of a record that a dead run created whose values differ by now, with what was agreed on: what we

@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 from crmsync.dynamics.write_batch import ANY_VERSION
+from crmsync.engine.absence import Absence
 from crmsync.engine.back.decide import Decision, decide
 from crmsync.engine.back.fields import Ledger, PersonFields
 from crmsync.engine.back.sending import Sender
@@ -59,6 +60,7 @@ class WriteBack:
         self._field_set = field_set
         self._refresh = refresh
         self._fields = fields
+        self._absence = Absence(session)
         self._sender = Sender(session, fields, self._select)
         self.counts = BackCounts()
 
@@ -98,6 +100,8 @@ class WriteBack:
         rows = await self._rows(waiting)
         ids = [one.record_id for one in waiting]
         known = await self._session.store.records.known(self._session.name, self._name, ids)
+        alive = [one for one in ids if one in known and known[one].status not in DEAD]
+        await self._absence.gone(self._fields.entity, [one for one in alive if one not in rows])
         errors = await self._session.store.errors.refused_fields(
             self._session.name, self._name, ids, direction=TO_DYNAMICS
         )

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from crmsync.dynamics.rows import lookup
 from crmsync.dynamics.schema import Entity
-from crmsync.engine.links import Links
+from crmsync.engine.absence import Absence
+from crmsync.engine.links import STANDARD, Links
 from crmsync.engine.session import Session
 from crmsync.fields.custom_links import COMPANY, PEOPLE
 from crmsync.fields.model import CustomLink
@@ -41,6 +42,7 @@ class Ends:
         self._session = session
         self._link = link
         self._links = links
+        self._absence = Absence(session)
 
     async def of(self, rows: Mapping[str, Row]) -> dict[str, End]:
         """The end of each of these rows, by record id; parents that Marketo lacks are brought first."""
@@ -70,6 +72,7 @@ class Ends:
         )
         found = await self._session.dynamics.read_by_ids(entity, [f"_{middle.lookup}_value"], ids, lookup_types=True)
         ends = {row[middle.primary_id].lower(): lookup(row, middle.lookup) for row in found}
+        await self._absence.gone(entity, [one for one in ids if one not in ends])
         return {record_id: end for record_id, (_, one) in first.items() if (end := ends.get(one)) is not None}
 
     async def _wanted(self, found: Mapping[str, Target]) -> dict[str, Target]:
@@ -78,6 +81,7 @@ class Ends:
             return await self._heirs({record_id: one for record_id, one in found.items() if one[0] in PEOPLE})
         contacts = {one for entity, one in found.values() if entity == "contact"}
         companies = await self._links.companies_of(sorted(contacts)) if contacts else {}
+        await self._absence.gone(STANDARD["contact"], sorted(contacts - companies.keys()))
         targets = {record_id: one for record_id, one in found.items() if one[0] == COMPANY}
         for record_id, (entity, one) in found.items():
             if entity == "contact" and (company := companies.get(one)) is not None:

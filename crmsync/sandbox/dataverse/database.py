@@ -44,6 +44,10 @@ CREATE TABLE IF NOT EXISTS _role_privilege (
 CREATE TABLE IF NOT EXISTS _user_profile (
     systemuserid TEXT, fieldsecurityprofileid TEXT, PRIMARY KEY (systemuserid, fieldsecurityprofileid)
 );
+CREATE TABLE IF NOT EXISTS _team_member (teamid TEXT, systemuserid TEXT, PRIMARY KEY (teamid, systemuserid));
+CREATE TABLE IF NOT EXISTS _shared (
+    entity TEXT, id TEXT, principalid TEXT, rights TEXT, PRIMARY KEY (entity, id, principalid)
+);
 CREATE TABLE IF NOT EXISTS _job (
     id TEXT PRIMARY KEY, import_job TEXT, solution TEXT, started REAL, due REAL, enable_steps INTEGER
 );

@@ -11,7 +11,16 @@ from typing import Any
 
 import orjson
 
-from crmsync.sandbox.dataverse import bulk, business, duplicates, merging, metadata_changes, roles, solution_actions
+from crmsync.sandbox.dataverse import (
+    bulk,
+    business,
+    duplicates,
+    merging,
+    metadata_changes,
+    roles,
+    sharing,
+    solution_actions,
+)
 from crmsync.sandbox.dataverse.database import quoted
 from crmsync.sandbox.dataverse.errors import ODataError, bad_request
 from crmsync.sandbox.dataverse.messages import Answer, Request, parse_parameters
@@ -105,6 +114,9 @@ FUNCTIONS: dict[str, Unbound] = {
 }
 ACTIONS: dict[str, Unbound] = {
     "BulkDelete": bulk.bulk_delete,
+    "GrantAccess": sharing.grant_access,
+    "ModifyAccess": sharing.grant_access,
+    "RevokeAccess": sharing.revoke_access,
     "Merge": merging.merge,
     "WinOpportunity": business.win_opportunity,
     "LoseOpportunity": business.lose_opportunity,

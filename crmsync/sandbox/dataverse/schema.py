@@ -59,6 +59,7 @@ _LINKS = (
         ("systemuser", "systemuserid"),
         ("fieldsecurityprofile", "fieldsecurityprofileid"),
     ),
+    _both_ways("teammembership_association", "_team_member", ("team", "teamid"), ("systemuser", "systemuserid")),
 )
 LINKS = {table: [one for link in _LINKS for one in link.get(table, [])] for link in _LINKS for table in link}
 """The many-to-many relationships of the platform, by table."""

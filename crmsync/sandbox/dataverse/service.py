@@ -20,6 +20,7 @@ from crmsync.sandbox.dataverse.errors import (
     not_allowed,
     sql_error,
 )
+from crmsync.sandbox.dataverse.expanding import require_read
 from crmsync.sandbox.dataverse.functions import ACTIONS, BOUND_ACTIONS, BOUND_FUNCTIONS, FUNCTIONS
 from crmsync.sandbox.dataverse.jobs import move_on, running
 from crmsync.sandbox.dataverse.messages import Answer, Request, Segment
@@ -33,6 +34,7 @@ from crmsync.sandbox.dataverse.solution_import import import_solution
 from crmsync.sandbox.dataverse.solutions import note_component, solution_of
 from crmsync.sandbox.dataverse.store import DataverseStore
 from crmsync.sandbox.dataverse.tracking import count_changes, is_tracked, read_tracked
+from crmsync.sandbox.dataverse.visibility import require_row
 from crmsync.sandbox.dataverse.writing import Writer
 
 LONGEST_URL = 32_768
@@ -107,6 +109,8 @@ class Service:
         row = self.store.get(table, row_id)
         if row is None:
             raise no_row(table.name, row_id)
+        require_read(request, table)
+        require_row(self.store, request.caller, table, row, "Read")
         if name in table.navigations:
             navigation = table.navigations[name]
             column, target = navigation.column, navigation.target

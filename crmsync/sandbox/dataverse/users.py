@@ -68,7 +68,7 @@ class UserRules(TableRules):
         if not current["deletedstate"]:
             store.update(store.schema.tables["systemuser"], user_id, {"deletedstate": 1})
             return True
-        for link in ("_user_role", "_user_profile"):
+        for link in ("_user_role", "_user_profile", "_team_member"):
             store.database.write(f"DELETE FROM {link} WHERE systemuserid = ?", (user_id,))
         return False
 

@@ -1,11 +1,13 @@
-"""Which rows a user's privileges reach: its own, its business unit's, those of the units below, or all.
+"""Which rows a user's privileges reach: its business unit's, those of the units below, or all; and, however deep the
+privilege is, its own, its teams' and those that are shared with it or with one of its teams.
 
 "Security roles and privileges" (access levels) and "How access to a record is determined" (Power Platform
-administration documents).
+administration documents); every user of a business unit is a member of the unit's default team ("Manage teams").
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from crmsync.sandbox.dataverse.errors import no_access
@@ -16,8 +18,17 @@ from crmsync.sandbox.dataverse.sources import Source
 if TYPE_CHECKING:
     from crmsync.sandbox.dataverse.store import DataverseStore, Row
 
-Reach = tuple[str, list[str]] | None
-"""A column and the values it has in the rows within reach; None: every row is."""
+
+@dataclass(frozen=True)
+class Reach:
+    """The rows within reach: those with one of ``values`` in ``column``, and those owned by, or shared for ``right``
+    with, one of ``principals`` (the user and its teams)."""
+
+    column: str
+    values: list[str]
+    principals: list[str]
+    right: str
+
 
 _BELOW = """
 WITH RECURSIVE below (id) AS (
@@ -41,36 +52,68 @@ def units_below(store: DataverseStore, unit: str) -> list[str]:
     return [str(row[0]) for row in store.database.look(_BELOW, (unit,))]
 
 
-def reach(store: DataverseStore, caller: Caller, table: LiveTable, depth: str | None) -> Reach:
-    """What a privilege of that depth reaches in ``table``. Tables of the whole organization have no smaller reach."""
+def principals_of(store: DataverseStore, user_id: str) -> list[str]:
+    """A user and the teams that it is a member of."""
+    teams = store.database.look(
+        "SELECT teamid FROM _team_member WHERE systemuserid = ?1 UNION SELECT teamid FROM team JOIN systemuser "
+        "USING (businessunitid) WHERE isdefault = 1 AND systemuserid = ?1",
+        (user_id,),
+    )
+    return [user_id, *[str(row[0]) for row in teams]]
+
+
+def reach(store: DataverseStore, caller: Caller, table: LiveTable, right: str) -> Reach | None:
+    """What the caller's privilege reaches in ``table``; None is every row. Tables of the whole organization have no
+    smaller reach."""
+    depth = caller.depths.get(privilege(right, table.definition.schema_name))
     owned = "ownerid" in table.stored
     column = "owningbusinessunit" if owned else "businessunitid"
     if depth == "Global" or column not in table.stored:
         return None
+    principals = principals_of(store, caller.user_id) if owned else []
     if depth == "Basic" and owned:
-        return "ownerid", [caller.user_id]
+        return Reach("ownerid", principals, principals, right)
     if depth == "Basic" and table.name == "systemuser":
-        return "systemuserid", [caller.user_id]
+        return Reach("systemuserid", [caller.user_id], [], right)
     unit = business_unit_of(store, caller.user_id)
-    return column, units_below(store, unit) if depth == "Deep" else [unit]
+    return Reach(column, units_below(store, unit) if depth == "Deep" else [unit], principals, right)
 
 
 def visible_rows(store: DataverseStore, source: Source, caller: Caller) -> list[str]:
     """The condition that leaves only the rows that the caller may read; none when that is all."""
-    name = privilege("Read", source.table.definition.schema_name)
-    within = reach(store, caller, source.table, caller.depths.get(name))
+    within = reach(store, caller, source.table, "Read")
     if within is None:
         return []
-    column, values = within
-    return [f"{source.sql(column)} IN ({', '.join(source.bind(value) for value in values)})"]
+
+    def among(expression: str, values: list[str]) -> str:
+        return f"{expression} IN ({', '.join(source.bind(value) for value in values)})"
+
+    conditions = [among(source.sql(within.column), within.values)]
+    if within.principals:
+        conditions.append(among(source.sql("ownerid"), within.principals))
+        shared = among("principalid", within.principals)
+        conditions.append(
+            f"{source.sql(source.table.primary_id)} IN (SELECT id FROM _shared WHERE entity = "
+            f"{source.bind(source.table.name)} AND instr(rights, '{within.right}Access') AND {shared})"
+        )
+    return [f"({' OR '.join(conditions)})"]
 
 
 def require_row(store: DataverseStore, caller: Caller, table: LiveTable, row: Row | str, right: str) -> None:
     """Raise 403 unless the caller's privilege reaches this row (the row itself, or its id)."""
-    within = reach(store, caller, table, caller.depths.get(privilege(right, table.definition.schema_name)))
+    within = reach(store, caller, table, right)
     if within is None:
         return
     record = store.get(table, row) if isinstance(row, str) else row
-    column, values = within
-    if record is not None and record[column] not in values:
-        raise no_access(caller.user_id, right, table.name, record[table.primary_id])
+    if record is None or record[within.column] in within.values:
+        return
+    row_id = record[table.primary_id]
+    if record.get("ownerid") not in within.principals and not _is_shared(store, table, row_id, within):
+        raise no_access(caller.user_id, right, table.name, row_id)
+
+
+def _is_shared(store: DataverseStore, table: LiveTable, row_id: str, within: Reach) -> bool:
+    held = store.database.look(
+        "SELECT principalid, rights FROM _shared WHERE entity = ? AND id = ?", (table.name, row_id)
+    )
+    return any(one in within.principals and f"{within.right}Access" in rights for one, rights in held)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.sandbox.dataverse.conftest import Contoso, error
-from tests.sandbox.dataverse.setting_up import assign, give, new_role, new_unit, new_user, rows
+from tests.sandbox.dataverse.setting_up import assign, give, made_id, new_role, new_unit, new_user, rows
 
 TRACKED = {"Prefer": "odata.track-changes"}
 
@@ -76,6 +76,51 @@ async def test_a_row_out_of_reach_is_refused(europe: Europe) -> None:
     status, code, message = error(await europe.client.get(europe.leads["Europe"]))
     assert (status, code) == (403, "0x80048306")
     assert "does not have ReadAccess right(s)" in message
+    assert error(await europe.client.get(f"{europe.leads['Europe']}/ownerid"))[:2] == (403, "0x80048306")
+
+
+async def test_a_row_that_does_not_exist_is_told_from_one_out_of_reach(europe: Europe) -> None:
+    for depth in ("Basic", "Global"):
+        await europe.may_read(depth)
+        assert error(await europe.client.get(f"leads({uuid.uuid4()})"))[:2] == (404, "0x80040217")
+    taken = await give(europe.contoso, europe.role, {"prvWriteLead": "Basic"}, "ReplacePrivilegesRole")
+    assert taken.status_code == 204
+    assert error(await europe.client.get(europe.leads["Own"]))[:2] == (403, "0x80040220")
+
+
+async def test_what_a_team_of_the_user_owns_is_within_every_reach(europe: Europe) -> None:
+    await europe.may_read("Basic")
+    team = made_id(await europe.contoso.admin.post("teams", json={"name": "Elsewhere"}))
+    given = {"ownerid@odata.bind": f"/teams({team})"}
+    await europe.contoso.admin.patch(europe.leads["Everywhere"], json=given, headers={"If-Match": "*"})
+    assert await europe.may_read("Basic") == {"Own"}
+
+    member = f"{europe.contoso.org.url}/api/data/v9.2/systemusers({europe.user})"
+    await europe.contoso.admin.post(f"teams({team})/teammembership_association/$ref", json={"@odata.id": member})
+
+    assert await europe.may_read("Basic") == {"Own", "Everywhere"}
+    assert await europe.may_read("Local") == {"Own", "Europe", "Everywhere"}
+    await europe.contoso.admin.delete(f"teams({team})/teammembership_association/$ref", params={"$id": member})
+    assert await europe.may_read("Basic") == {"Own"}
+
+
+async def test_a_shared_row_is_within_reach_until_it_is_shared_no_more(europe: Europe) -> None:
+    await europe.may_read("Basic")
+    row_id = europe.leads["Germany"].rpartition("(")[2].rstrip(")")
+    target = {"leadid": row_id, "@odata.type": "Microsoft.Dynamics.CRM.lead"}
+    user = {"systemuserid": europe.user, "@odata.type": "Microsoft.Dynamics.CRM.systemuser"}
+    access = {"Principal": user, "AccessMask": "ReadAccess, AppendAccess"}
+    shared = await europe.contoso.admin.post("GrantAccess", json={"Target": target, "PrincipalAccess": access})
+    assert shared.status_code == 204
+    assert await europe.may_read("Basic") == {"Own", "Germany"}
+    assert (await europe.client.get(europe.leads["Germany"])).status_code == 200
+    change = {"json": {"subject": "New"}, "headers": {"If-Match": "*"}}
+    assert error(await europe.client.patch(europe.leads["Germany"], **change))[:2] == (403, "0x80048306")
+
+    await europe.contoso.admin.post("RevokeAccess", json={"Target": target, "Revokee": user})
+
+    assert await europe.may_read("Basic") == {"Own"}
+    assert error(await europe.client.get(europe.leads["Germany"]))[:2] == (403, "0x80048306")
 
 
 async def test_writes_and_deletes_reach_as_far_as_their_own_privileges(europe: Europe) -> None:
