@@ -50,7 +50,9 @@ class Change:
     ``arrives``: what waits for it to be in Marketo, and in step, is due once it is; ``parent_id`` is a role's
     opportunity, or what the ledger says of a person.
 
-    ``only``: the fields that are sent of a person that Marketo has; None sends all, and creates who is not there.
+    ``marketo_id``: a person is written by it, where it is known. ``creates``: a person that is not there any more is
+    made anew.
+    ``only``: the fields that are sent of a person that Marketo has; None sends all.
     ``agreed``: what the ledger says of a person as long as Marketo has not taken this.
     ``before``: what was agreed on, field by field in the order of the field set; None where nothing is known.
     ``withheld``: opt-outs that the person may have made while nothing was known of it; they are to be looked at.
@@ -64,6 +66,7 @@ class Change:
     is_new: bool
     in_marketo: bool = False
     marketo_id: int | None = None
+    creates: bool = True
     waiting_owner: str | None = None
     waiting_company: str | None = None
     arrives: bool = False
@@ -251,7 +254,9 @@ class Planner:
             if before is not None:
                 if before.in_marketo and before.fingerprints is None:
                     change.withheld = withheld
-                change.in_marketo, change.marketo_id = before.in_marketo, before.marketo_id
+                change.in_marketo = before.in_marketo
+                change.marketo_id = before.marketo_id if before.in_marketo or not self._is_person else None
+                change.creates = mode == "whole" or before.status == "deleted" or not before.in_marketo
                 change.parent_id = before.parent_id
                 change.arrives = not before.in_marketo or before.status != "synced"
                 change.agreed = _not_trusted(before) if self._is_person and before.in_marketo else None
