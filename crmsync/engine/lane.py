@@ -28,6 +28,7 @@ from crmsync.engine.destination import destination_in
 from crmsync.engine.imports import Importer, ImportFile, fits_a_file, is_worthwhile
 from crmsync.engine.links import Links
 from crmsync.engine.load import Loader
+from crmsync.engine.parents import Parents
 from crmsync.engine.participants import Observer, observer
 from crmsync.engine.plan import Change, Mode, Plan
 from crmsync.engine.refresh import Refresh, never
@@ -102,7 +103,8 @@ class Lane:
         self._lookup_types = self._observer.lookup_types or entity.logical_name in selection.custom_objects
         self._succession = succession
         self._where = destination_in(selection, entity.logical_name, session.marketo)
-        custom = selection.custom_objects.get(entity.logical_name)
+        self._links = links
+        self._custom = custom = selection.custom_objects.get(entity.logical_name)
         self._may_import = self._where.imports is not None and (key_is_fresh if custom is None else custom.is_fresh)
         self._moved = moved
 
@@ -111,7 +113,9 @@ class Lane:
         await self._planner.prepare()
         name = self._entity.logical_name
         columns = self._columns
-        self._loader = Loader(self._session, name, self._where, self._planner.field_set, columns, self._person)
+        parents = Parents(self._session, name, self._links, self._custom)
+        number = self._planner.field_set
+        self._loader = Loader(self._session, name, self._where, number, columns, self._person, parents)
         self._remover = Remover(self._session, name, self._where, self._loader)
         self._importer = Importer(self._session, self._loader, name, self._where)
 

@@ -19,6 +19,7 @@ from crmsync.engine.field_refusals import FieldRefusals, may_be_saved
 from crmsync.engine.forms import Written, note_forms
 from crmsync.engine.lost import NOBODY as NOBODY
 from crmsync.engine.lost import TAKEN, fates_of
+from crmsync.engine.parents import Parents
 from crmsync.engine.parking import type_refused, works_now
 from crmsync.engine.plan import Change
 from crmsync.engine.report import Counts
@@ -49,7 +50,7 @@ NOT_IMPORTED = "import"
 class Loader:
     """Writes one entity's changes; ``counts`` and ``notes`` grow as outcomes are recorded. ``columns`` are the Dynamics
     columns of the field set's fields, in its order; without them records are refused as a whole. ``fields``: a
-    person's."""
+    person's. ``parents`` makes those anew that Marketo denies."""
 
     def __init__(
         self,
@@ -59,8 +60,10 @@ class Loader:
         field_set: int,
         columns: Mapping[str, str] | None = None,
         fields: PersonFields | None = None,
+        parents: Parents | None = None,
     ) -> None:
         self._session = session
+        self._parents_of = parents
         self._entity = entity
         self._where = where
         self._field_set = field_set
@@ -145,7 +148,7 @@ class Loader:
                 )
                 counts.filtered += 1
                 continue
-            if done and change.arrives:
+            if done and (change.arrives or answer.status == "created"):
                 arrived.append(change.record_id)
             outcomes.append(self._outcome(change, answer, done, read_number))
             if done and change.withheld and (person := outcomes[-1].marketo_id) is not None:
@@ -165,6 +168,10 @@ class Loader:
                 counts.updated += answer.status == "updated"
         if self._session.tenant.to_dynamics:
             await self._session.store.inbox.wait(self._session.name, self._entity, asked)
+        if self._where.target == "opportunity":
+            pairs = zip(changes, answers, strict=True)
+            made = [change.record_id for change, answer in pairs if answer.status == "created" and change.in_marketo]
+            await self._session.store.records.lost_roles(self._session.name, made)
         await self.land(outcomes, errors, counts, flight, arrived, kept, again=again)
 
     def _outcome(self, change: Change, answer: Answer, done: bool, read_number: int) -> Outcome:
@@ -219,6 +226,7 @@ class Loader:
             # Who was refused is planned anew, without the field.
             told = [(change, one) for change, one in zip(batch, answers, strict=True) if not _for_a_field(one)]
             batch, answers = [change for change, _ in told], [answer for _, answer in told]
+        answers = await self._with_parents(batch, answers, action)
         batch, answers = await self._saved(batch, answers, action)
         lost = [change for change, answer in zip(batch, answers, strict=True) if self._is_gone(answer)]
         told = [(change, one) for change, one in zip(batch, answers, strict=True) if not self._is_gone(one)]
@@ -246,6 +254,21 @@ class Loader:
     def _is_gone(self, answer: Answer) -> bool:
         """Whether nobody was found. Of custom objects and roles the code means whom they belong to."""
         return self._where.target == "person" and answer.code == NOBODY
+
+    async def _with_parents(self, batch: Sequence[Change], answers: Sequence[Answer], action: str) -> list[Answer]:
+        """The answers that there are once records were sent again whose owner, company or person Marketo denied."""
+        found = list(answers)
+        if self._parents_of is None:
+            return found
+        denied = [at for at, answer in enumerate(answers) if self._parents_of.may_be_denied(batch[at], answer)]
+        changes = [batch[at] for at in denied]
+        if changes:
+            await self._parents_of.make_anew(changes)
+            marks = [change.fingerprints for change in changes]
+            again = await self.send_part(changes, [change.sent for change in changes], action, marks)
+            for at, answer in zip(denied, again, strict=True):
+                found[at] = answer
+        return found
 
     async def _saved(
         self, batch: Sequence[Change], answers: Sequence[Answer], action: str

@@ -427,21 +427,29 @@ class Planner:
             for change in changes:
                 owner = change.payload.get(OWNER_LINK)
                 if owner and owner not in there:
-                    change.waiting_owner = None if owner in teams else owner
-                    change.payload[OWNER_LINK] = None
+                    without_owner(change, waits=owner not in teams)
         if not self._links_to_companies:
             return
         companies = {company for change in changes if (company := change.payload.get(COMPANY_LINK))}
         there = await self._links.there("account", companies, bring=self._brings_companies)
         for change in changes:
-            # A person can be moved to another company but never taken out of one: an empty link is not sent.
-            company = change.payload.pop(COMPANY_LINK, None)
-            if company and company in there:
-                change.payload[COMPANY_LINK] = company
-            else:
-                change.waiting_company = company
-                if self._may_leave_companies:
-                    change.payload[COMPANY_LINK] = None
+            if change.payload.get(COMPANY_LINK) not in there:
+                without_company(change, may_leave=self._may_leave_companies)
+
+
+def without_owner(change: Change, *, waits: bool = True) -> None:
+    """The record goes on without its owner, whom Marketo does not have."""
+    owner = change.payload.get(OWNER_LINK)
+    change.waiting_owner = owner if waits else None
+    change.payload[OWNER_LINK] = None
+
+
+def without_company(change: Change, *, may_leave: bool) -> None:
+    """The record goes on without its company, which Marketo does not have, or has none. A person can be moved to
+    another company but never taken out of one: an empty link is not sent, unless it ``may_leave``."""
+    change.waiting_company = change.payload.pop(COMPANY_LINK, None)
+    if may_leave:
+        change.payload[COMPANY_LINK] = None
 
 
 def _not_trusted(before: Known) -> Agreed:

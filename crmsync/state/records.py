@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from crmsync.state.counting import COUNTERS
 from crmsync.state.engine import SubStore
-from crmsync.state.pending import mark, mark_arrivals
+from crmsync.state.pending import ROLE, mark, mark_arrivals
 from crmsync.state.sql import among, now, numbered, of_entity, upsert
 from crmsync.state.syncerrors import FieldKey, SyncError, forget_errors, forget_fields, keep_errors
 from crmsync.state.tables import counters, field_sets, in_flight, records
@@ -208,6 +208,24 @@ class RecordStore(SubStore):
                 .where(of_entity(records, tenant, entity), records.c.record_id == each.c.key)
                 .values(marketo_id=each.c.value)
             )
+
+    async def lost(self, tenant: str, entity: str, ids: Sequence[str]) -> None:
+        """Marketo does not have these any more: somebody has deleted them there. With an opportunity its roles go."""
+        nothing = {"in_marketo": False, "marketo_id": None, "field_set": None, "fingerprints": None}
+        async with self._engine.begin() as connection:
+            mine = sa.and_(of_entity(records, tenant, entity), among(connection, records.c.record_id, ids))
+            await connection.execute(sa.update(records).where(mine).values(nothing))
+        if entity == "opportunity":
+            await self.lost_roles(tenant, ids)
+
+    async def lost_roles(self, tenant: str, opportunities: Sequence[str]) -> None:
+        """These opportunities were deleted in Marketo, and their roles with them."""
+        if not opportunities:
+            return
+        nothing = {"in_marketo": False, "field_set": None, "fingerprints": None}
+        async with self._engine.begin() as connection:
+            hang = among(connection, records.c.parent_id, opportunities)
+            await connection.execute(sa.update(records).where(of_entity(records, tenant, ROLE), hang).values(nothing))
 
     async def awaited_companies(self, tenant: str, ids: Iterable[str]) -> set[str]:
         """Which of these accounts a synced person waits for."""
