@@ -209,7 +209,8 @@ class _Entity:
         filtered = plan.filtered - len(hanging - {error.record_id for error in plan.errors})
         self.counts.read += len(rows)
         self.counts.filtered += filtered
-        self.counts.equal += len(rows) - filtered - len(found)
+        self.counts.tombstones += plan.tombstones
+        self.counts.equal += len(rows) - filtered - plan.tombstones - len(found)
         await self._settle(found)
         if self._progress is not None:
             await self._progress(Progress(tenant=self._session.name, entity=self._name, done=self.counts.read))

@@ -200,10 +200,11 @@ class Lane:
         window, on_its_way = Window(), Window()
         pages = prefetched(pages) if through else pages
         async with aclosing(pages), beside() as group:
+            edited = checkpoint.read_done
             async for page in pages:
                 if checkpoint.read_started_at is None:
                     checkpoint = checkpoint.model_copy(update={"read_started_at": page.server_time})
-                plan = await self._plan(page.records, checkpoint.read_number)
+                plan = await self._plan(page.records, checkpoint.read_number, edited=edited)
                 window.records += len(page.records)
                 window.deleted += page.deleted
                 self._add(window, plan, importing=importing, earlier=on_its_way.filed)
@@ -217,8 +218,8 @@ class Lane:
         return await loading if loading is not None else checkpoint
 
     async def left_out(self, number: int) -> None:
-        """So many were read of which nothing is to be written."""
-        await self._loader.land([], [], Counts(read=number, filtered=number))
+        """So many were read that go on as other records."""
+        await self._loader.land([], [], Counts(read=number, tombstones=number))
 
     async def _plan(
         self,
@@ -228,13 +229,14 @@ class Lane:
         mode: Mode = "changed",
         needed: bool = False,
         settled: bool = False,
+        edited: bool = False,
     ) -> Plan:
         if not settled and (aside := await self._succession.put_aside(self._entity, rows, read_number)):
             rows = [row for row in rows if row[self._entity.primary_id].lower() not in aside]
-        plan = await self._planner.plan(rows, read_number, mode=mode, needed=needed)
+        plan = await self._planner.plan(rows, read_number, mode=mode, needed=needed, edited=edited)
         there = [change.record_id for change in plan.changes if change.in_marketo] if self._unread else []
         if self._unread and there and await note_unread(self._session, self._unread, there):
-            plan = await self._planner.plan(rows, read_number, mode=mode, needed=needed)
+            plan = await self._planner.plan(rows, read_number, mode=mode, needed=needed, edited=edited)
         await self._observer.met(rows, plan, read_number)
         await self._below.met(rows, plan)
         return plan
@@ -257,6 +259,7 @@ class Lane:
         settled = Counts(
             read=len(plan.outcomes) + len(plan.seen),
             filtered=plan.filtered,
+            tombstones=plan.tombstones,
             unchanged=plan.unchanged,
             failed=plan.failed,
         )

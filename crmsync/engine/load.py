@@ -146,7 +146,7 @@ class Loader:
                 outcomes.append(
                     self._outcome(change, answer, done, read_number)._replace(status="gone", in_marketo=False)
                 )
-                counts.filtered += 1
+                counts.tombstones += 1
                 continue
             if done and (change.arrives or answer.status == "created"):
                 arrived.append(change.record_id)

@@ -41,10 +41,19 @@ class Remover:
         if self._where.delete is not None:
             held = [one for one in there if known[one].in_marketo or known[one].status == "unknown"]
             await self.delete(held, known, read_number)
+        if self._entity == "contact":
+            await self._look_at_leads(there)
         handled = set(held)
         rest = [_deleted(one, known[one], read_number) for one in there if one not in handled]
         if rest:
             await self._loader.land(rest, [], Counts(read=len(rest), deleted=len(rest)))
+
+    async def _look_at_leads(self, contacts: Sequence[str]) -> None:
+        """Leads that went on as these contacts are read once more: one that is open is a person of its own again."""
+        store, tenant = self._session.store, self._session.name
+        named = await store.succession.of(tenant, contacts) if contacts else {}
+        leads = [one for some in named.values() for entity, one, _ in some if entity == "lead"]
+        await store.pending.add(tenant, "lead", "again", leads)
 
     async def delete(self, ids: Sequence[str], known: Mapping[str, Known], read_number: int) -> None:
         """Delete these records in Marketo; one that is gone already is as good as deleted."""
@@ -117,4 +126,5 @@ def _deleted(record_id: str, known: Known, read_number: int) -> Outcome:
         waiting_company=None,
         read_number=read_number,
         parent_id=known.parent_id,
+        middle_id=known.middle_id,
     )

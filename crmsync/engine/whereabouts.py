@@ -17,12 +17,12 @@ from datetime import timedelta
 from typing import Any
 
 from crmsync.engine.back.streams import KEPT, OTHERS, OVERLAP
-from crmsync.engine.destination import PERSON_KEY
+from crmsync.engine.destination import PERSON_KEY, Destination
 from crmsync.engine.session import Session
 from crmsync.errors import PermissionMissing
 from crmsync.marketo.activities import MERGE_LEADS
 from crmsync.state.pending import PEOPLE
-from crmsync.state.records import DEAD
+from crmsync.state.records import DEAD, Known
 
 log = logging.getLogger("crmsync.engine")
 
@@ -46,6 +46,13 @@ async def find_people(
             if others.get(int(row["id"]), key) == key and key in wanted:
                 found.setdefault(key, []).append(row)
     return found
+
+
+async def still_there(session: Session, where: Destination, known: Mapping[str, Known]) -> set[str]:
+    """Which of these records Marketo still has."""
+    if where.target != "person":
+        return await where.present(list(known)) if known else set()
+    return set(await find_people(session, {one: state.marketo_id for one, state in known.items()})) if known else set()
 
 
 async def owners(session: Session, people: Sequence[int]) -> dict[int, str]:

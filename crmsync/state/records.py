@@ -45,12 +45,14 @@ class Known(NamedTuple):
     waiting_company: str | None
     read_number: int
     parent_id: str | None = None
+    middle_id: str | None = None
 
 
 class Outcome(NamedTuple):
     """What became of one record that was handled: a row of the ledger. ``parent_id``: the opportunity of a role; the
     record that a lead or contact was merged into, or that a lead was converted to; the person or company that a custom
-    entity's record belongs to, ``middle_id`` the record that leads there."""
+    entity's record belongs to, ``middle_id`` the record that leads there; of a lead, the contact that it named when it
+    was qualified, which does not continue it any more once it is open again."""
 
     record_id: str
     status: RecordStatus

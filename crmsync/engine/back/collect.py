@@ -229,6 +229,8 @@ class Collector:
                     keys[str(row[PERSON_KEY]).lower()] = int(row["id"])
             for entity in self._fields:
                 known = await store.records.known(tenant, entity, list(keys))
+                # Of a lead and a contact with one id only one has the person.
+                known = {one: state for one, state in known.items() if state.in_marketo or state.status in DEAD}
                 mine = await self._without_copies(entity, known, keys)
                 await store.records.set_marketo_ids(tenant, entity, {one: keys[one] for one in mine})
                 found |= {keys[one]: (entity, one, state) for one, state in mine.items()}
