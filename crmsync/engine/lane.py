@@ -281,6 +281,7 @@ class Lane:
         for file in window.files:
             await self._importer.write(file, read_number)
         await self._loader.write(list(window.changes.values()), read_number)
+        await self._keep([*window.filed, *window.changes, *window.seen])
         await self._leave_for_later(window.deleted)
         if window.seen and read_number > 1:
             await self._session.store.records.mark_seen(
@@ -314,6 +315,12 @@ class Lane:
         records = self._session.store.records
         gone = await records.vanished(self._session.name, self._entity.logical_name, read_number)
         await self._leave_for_later(gone)
+
+    async def _keep(self, ids: Sequence[str]) -> None:
+        """These records are there: a deletion that was left for later was undone meanwhile."""
+        pending, tenant, name = self._session.store.pending, self._session.name, self._entity.logical_name
+        if ids and (marked := await pending.marked(tenant, name, "delete", ids)):
+            await pending.done(tenant, name, "delete", sorted(marked))
 
     async def _leave_for_later(self, ids: Sequence[str]) -> None:
         """These records are gone from Dynamics. Deletions come last in a run, in the opposite order of creation."""

@@ -107,9 +107,9 @@ class Succession:
             return found
         known = await store.records.known(tenant, "lead", sorted(set(leads.values())))
         for heir, lead in leads.items():
-            mine, state = found.setdefault(heir, []), known.get(lead)
-            if state is not None and state.middle_id == heir and state.parent_id is None:
-                continue  # it was qualified to this contact, and is open again
+            mine = found.setdefault(heir, [])
+            if _went_on(known.get(lead), heir):
+                continue
             if all(one.record_id != lead for one in mine):
                 mine.append(Predecessor("lead", lead, known.get(lead)))
         return found
@@ -168,6 +168,13 @@ def tombstone(one: Predecessor, heir_entity: str, heir: str) -> Tombstone:
         marketo_id=one.known.marketo_id if one.known else None,
         read_number=one.known.read_number if one.known else 1,
     )
+
+
+def _went_on(lead: Known | None, heir: str) -> bool:
+    """Whether a lead was qualified to this contact and is open again, or has become another contact since."""
+    if lead is None or lead.middle_id is None:
+        return False
+    return heir == lead.middle_id if lead.parent_id is None else heir != lead.parent_id == lead.middle_id
 
 
 def _may_inherit(row: Row) -> bool:

@@ -5,11 +5,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from crmsync.engine.compare import compare
 from crmsync.engine.comparison import Compared
 from crmsync.engine.record import sync_record
 from crmsync.engine.report import SyncReport
-from tests.engine.both_sides import SETS, a_synced, assert_quiet, change_in_dynamics, change_in_marketo, in_dynamics
+from tests.engine.both_sides import (
+    SETS,
+    a_synced,
+    assert_quiet,
+    change_in_dynamics,
+    change_in_marketo,
+    cycle_as,
+    in_dynamics,
+)
 from tests.engine.successions import merge, new, nobody, person_id, qualify, status_of
 from tests.engine.test_deleted_and_merged import delete_in_marketo
 from tests.world import World
@@ -184,3 +194,34 @@ async def test_in_a_first_sync_the_lead_comes_first(contoso: World) -> None:
     assert (found["lastName"], found["msType"]) == ("First", "Lead")
     store = await contoso.store()
     assert [one.code for one in (await store.errors.of(contoso.name, "contact", [lead]))[lead]] == ["same-id"]
+
+
+@pytest.mark.parametrize("policy", ["flag", "delete", "ignore"])
+async def test_a_record_that_is_restored_with_its_id_is_one_person_again(connected: World, policy: str) -> None:
+    contact = await a_synced(connected, "contact")
+    await delete(connected, "contact", contact)
+    await cycle_as(connected, deleted_in_dynamics=policy)
+    await new(connected, "contact", contactid=contact, jobtitle="Restored")
+
+    await cycle_as(connected, deleted_in_dynamics=policy)
+
+    found = await connected.person(contact, "title", "msIsDeleted")
+    assert (found["title"], bool(found["msIsDeleted"])) == ("Restored", False)
+    await assert_quiet(connected, deleted_in_dynamics=policy)
+
+
+async def test_a_lead_that_is_qualified_a_second_time_continues_as_the_second_contact(connected: World) -> None:
+    lead = await a_synced(connected, "lead")
+    first = await qualify(connected, lead)
+    await connected.cycle()
+    await change_in_dynamics(connected, "lead", lead, **OPEN)
+    await connected.cycle()
+    people = await person_id(connected, first), await person_id(connected, lead)
+    second = await qualify(connected, lead)
+    await change_in_dynamics(connected, "contact", first, jobtitle="Chief")
+
+    await connected.cycle()
+
+    assert (await person_id(connected, first), await person_id(connected, second)) == people
+    assert await nobody(connected, lead)
+    await assert_quiet(connected)
