@@ -271,7 +271,7 @@ class Tenant(_Strict):
     @field_validator("custom_entities")
     @classmethod
     def _each_once(cls, wanted: tuple[CustomEntity, ...]) -> tuple[CustomEntity, ...]:
-        for names in ([one.entity for one in wanted], [one.name.lower() for one in wanted if one.name]):
+        for names in ([one.entity for one in wanted], [(one.name or one.entity).lower() for one in wanted]):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise ValueError(f"{', '.join(twice)}: named twice")

@@ -126,6 +126,7 @@ def test_custom_entities_are_named_alone_or_with_settings(tmp_path: Path) -> Non
         (("- new_visit", "- lead"), 13, "no custom entity"),
         (("- new_visit", "- listmember"), 13, "cannot be synced"),
         (("- new_visit", "- new_trip"), 12, "new_trip: named twice"),
+        (("name: crmTrip", "name: new_Visit"), 12, "new_visit: named twice"),
         (("- new_visit", "- New Visit"), 13, "custom_entities.0.entity"),
         (("name: crmTrip", f"name: {'x' * 34}"), 14, "custom_entities.1.name"),
         (("link: new_dealid.customerid", "link: a.b.c"), 14, "custom_entities.1.link"),

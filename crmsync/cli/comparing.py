@@ -18,8 +18,8 @@ from crmsync.tenants import load_tenant
 
 MOST_SHOWN = 50
 COLUMNS = (
-    "read", "filtered", "equal", "missing", "differing", "vanished", "surplus", "twice", "waiting", "refused",
-    "repaired",
+    "read", "filtered", "tombstones", "equal", "missing", "differing", "vanished", "surplus", "twice", "waiting",
+    "refused", "repaired",
 )  # fmt: skip
 
 

@@ -77,7 +77,11 @@ async def sync(
     /,
     *,
     record: Annotated[
-        str | None, Parameter(help="Only this record, as entity:GUID; custom entities by their logical names.")
+        str | None,
+        Parameter(
+            help="Only this record, as entity:GUID, also where its person was deleted in Marketo; custom entities by "
+            "their logical names."
+        ),
     ] = None,
     json: Json = False,
     tenants: TenantsFolder = DEFAULT_TENANTS,

@@ -44,6 +44,7 @@ from crmsync.engine.session import Session
 from crmsync.engine.setup import ensure_bound
 from crmsync.engine.standing import LINKS, Coming, judge, judged
 from crmsync.engine.sync import stopping
+from crmsync.engine.whereabouts import find_people, take_keys
 from crmsync.errors import OperatorMustAct, RecordRefused, StateMismatch
 from crmsync.fields.model import KEY_FIELDS, Selection
 from crmsync.fields.values import equal
@@ -181,6 +182,7 @@ class _Entity:
         self._absence = Absence(session)
         self._seen = SeenIds()
         self._opted_out: dict[str, OptedOut] = {}
+        self._copies: dict[str, list[int]] = {}
         self._person = self._fields if self._target == "person" else None
         self._forms: Mapping[str, Forms] = {}
         self._read_number = 1
@@ -214,7 +216,8 @@ class _Entity:
         filtered = plan.filtered - len(hanging - {error.record_id for error in plan.errors})
         self.counts.read += len(rows)
         self.counts.filtered += filtered
-        self.counts.equal += len(rows) - filtered - len(found)
+        self.counts.tombstones += plan.tombstones
+        self.counts.equal += len(rows) - filtered - plan.tombstones - len(found)
         await self._settle(found)
         if self._progress is not None:
             await self._progress(Progress(tenant=self._session.name, entity=self._name, done=self.counts.read))
@@ -232,9 +235,14 @@ class _Entity:
         """Count and list the differences, and repair those that can be."""
         for one in found:
             self._result.note(one)
-        wanted = [one.record_id for one in found if one.kind in _REPAIRABLE and not _waits_for_others(one)]
+        wanted = [
+            one.record_id
+            for one in found
+            if (one.kind in _REPAIRABLE and not _waits_for_others(one)) or one.record_id in self._copies
+        ]
         if self._path is None or self._lane is None or not wanted:
             return
+        await take_keys(self._session, [number for some in self._copies.values() for number in some])
         opted_out = dict(self._opted_out)
         await let_opt_outs_win(self._session, self._fields, opted_out)
         await self._lane.again(wanted, self._read_number, mode="whole")
@@ -254,9 +262,12 @@ class _Entity:
 
     async def _differences(self, plan: Plan, rows: Mapping[str, dict[str, Any]]) -> list[Difference]:
         self._opted_out.clear()
+        self._copies.clear()
         ids = [change.record_id for change in plan.changes]
         self._forms = await self._session.store.forms.of(self._session.name, self._name, ids) if self._person else {}
         in_marketo = await self._in_marketo(ids, list(self._mappings))
+        if self._target == "person":
+            in_marketo |= await self._astray({one.record_id: one.marketo_id for one in plan.changes}, in_marketo)
         waits = await self._session.store.waits.of(self._session.name, self._name, ids)
         links = await self._links_to_come(plan)
         seen = {error.record_id: self._difference(error.record_id, "refused", code=error.code) for error in plan.errors}
@@ -300,6 +311,9 @@ class _Entity:
         if not there:
             return self._difference(change.record_id, "missing in Marketo")
         if len(there) > 1:
+            numbers = [int(person["id"]) for person in there]
+            if self._target == "person" and change.marketo_id in numbers:
+                self._copies[change.record_id] = [one for one in numbers if one != change.marketo_id]
             return self._difference(change.record_id, "twice in Marketo")
         [person], record_id = there, change.record_id
         fields = [
@@ -363,8 +377,21 @@ class _Entity:
         if self._target != "person" or self._session.tenant.deleted_in_dynamics == "ignore":
             known = await self._session.store.records.known(self._session.name, self._name, ids)
             return [one for one in ids if one in known and known[one].status != "deleted"]
-        found = await self._in_marketo(ids, [DELETED_FLAG])
+        known = await self._session.store.records.known(self._session.name, self._name, ids)
+        found = await find_people(self._session, {one: known[one].marketo_id for one in known}, [DELETED_FLAG])
         return [one for one in ids if any(row.get(DELETED_FLAG) is not True for row in found.get(one, []))]
+
+    async def _astray(
+        self, wanted: Mapping[str, int | None], by_key: Mapping[str, list[dict[str, Any]]]
+    ) -> dict[str, list[dict[str, Any]]]:
+        """The people of those records whose key leads to nobody, or to another person than the one that is theirs."""
+        astray: dict[str, int | None] = {
+            one: number
+            for one, number in wanted.items()
+            if number is not None and len(by_key.get(one, ())) < 2
+            and all(int(row["id"]) != number for row in by_key.get(one, ()))
+        }  # fmt: skip
+        return await find_people(self._session, astray, list(self._mappings)) if astray else {}
 
     def _difference(
         self, record_id: str, kind: Kind, fields: Sequence[str] = (), code: str | None = None

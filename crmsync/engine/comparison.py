@@ -45,13 +45,15 @@ class Difference(BaseModel):
 
 
 class Compared(BaseModel):
-    """One entity in numbers: ``read`` from Dynamics = ``filtered`` + ``equal`` + ``missing`` + ``differing`` +
-    ``twice`` + ``refused`` + ``waiting``, but for those ``refused`` and ``waiting`` that Dynamics does not have (any
-    more, or yet). ``vanished`` ones are in Marketo alone, and so are ``surplus`` roles; ``repaired`` of all these are
-    equal now. Of opportunity roles, which are no records of Dynamics, those are ``read`` that should be."""
+    """One entity in numbers: ``read`` from Dynamics = ``filtered`` + ``tombstones`` (as in a cycle's counts) +
+    ``equal`` + ``missing`` + ``differing`` + ``twice`` + ``refused`` + ``waiting``, but for those ``refused`` and
+    ``waiting`` that Dynamics does not have (any more, or yet). ``vanished`` ones are in Marketo alone, and so are
+    ``surplus`` roles; ``repaired`` of all these are equal now. Of opportunity roles, which are no records of Dynamics,
+    those are ``read`` that should be."""
 
     read: int = 0
     filtered: int = 0
+    tombstones: int = 0
     equal: int = 0
     missing: int = 0
     differing: int = 0

@@ -402,7 +402,8 @@ class DataPath:
     async def carry_record(self, name: str, record_id: str) -> bool:
         """Carry one record as it is now, after its owner and company where Marketo lacks them; whether Dynamics has it.
 
-        One that Dynamics does not have (any more) is carried as deleted.
+        One that Dynamics does not have (any more) is carried as deleted; one whose person was deleted or merged in
+        Marketo is brought back.
         """
         checkpoint = await self._session.store.checkpoints.get(self._session.name, name)
         found = 0
@@ -411,7 +412,7 @@ class DataPath:
             nonlocal found
             lane = await self.open_lane(name)
             try:
-                found = await lane.again([record_id], checkpoint.read_number if checkpoint else 1)
+                found = await lane.again([record_id], checkpoint.read_number if checkpoint else 1, mode="asked")
             finally:
                 self.counts[name] = self.counts.get(name, Counts()) + lane.counts
                 self.notes += lane.notes

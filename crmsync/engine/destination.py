@@ -24,6 +24,8 @@ from crmsync.marketo.schema import Target
 PERSON_KEY = "dynamicsId"
 CUSTOM_KEY = "dynamicsId"
 DELETED_FLAG = "msIsDeleted"
+BY_ID = "by id"
+"""How people are written whose Marketo id is known: updated by that, whatever key they carry by now."""
 ROLE_KEY = ("externalOpportunityId", "leadId", "role")
 _ROLES = UUID("0f7c2a52-7a43-4f0e-8d35-0d9c1f1c9b7e")
 
@@ -70,7 +72,11 @@ def destination(entity: str, marketo: MarketoClient) -> Destination:
         return Destination(
             target,
             PERSON_KEY,
-            lambda rows, action: marketo.sync_people(rows, action=action, lookup_field=PERSON_KEY),
+            lambda rows, action: (
+                marketo.sync_people(rows, action="updateOnly", lookup_field="id")
+                if action == BY_ID
+                else marketo.sync_people(rows, action=action, lookup_field=PERSON_KEY)
+            ),
             lambda keys: marketo.people(PERSON_KEY, keys, ["id", PERSON_KEY]),
             imports=marketo.imports(),
         )

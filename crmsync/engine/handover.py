@@ -67,6 +67,8 @@ class Handover:
                 to_write.setdefault(one.entity, set()).add(one.heir)
                 wanted.append(one)
         whole = await self._uniting.unite(wanted)
+        named = {one: contact for one, row in rows.items() if (contact := contact_of(name, row)) is not None}
+        await self._session.store.succession.named(self._session.name, named)
         for entity, some in to_write.items():
             lane, read_number = await self._lane(entity)
             heirs = {one for one in some if (entity, one) in whole}

@@ -20,6 +20,7 @@ from crmsync.engine.destination import PERSON_KEY, Destination
 from crmsync.engine.fingerprint import NEVER_AGREED, WIDTH, fingerprints
 from crmsync.engine.forms import resembles
 from crmsync.engine.session import Session
+from crmsync.engine.whereabouts import still_there
 from crmsync.errors import PagingTokenRefused, PermissionMissing, RecordRefused
 from crmsync.state.flights import Flight
 from crmsync.state.forms import Form, Forms
@@ -50,7 +51,7 @@ async def executed(session: Session, where: Destination, flight: Flight, keys: S
         return set(keys) - await where.present(keys)
     known = await session.store.records.known(session.name, flight.entity, keys)
     if flight.kind == "delete":
-        return {key for key in keys if key in known and known[key].in_marketo} - await where.present(keys)
+        return {key for key in known if known[key].in_marketo} - await still_there(session, where, known)
     proved: set[str] = set()
     if flight.kind in ("sync", "import") and await _is_fresh(session, flight.entity):
         new = [key for key in keys if key not in known]

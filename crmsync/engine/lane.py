@@ -29,6 +29,7 @@ from crmsync.engine.destination import destination_in
 from crmsync.engine.imports import Importer, ImportFile, fits_a_file, is_worthwhile
 from crmsync.engine.links import Links
 from crmsync.engine.load import Loader
+from crmsync.engine.parents import Parents
 from crmsync.engine.participants import Observer, observer
 from crmsync.engine.plan import Change, Mode, Plan
 from crmsync.engine.refresh import Refresh, never
@@ -104,7 +105,8 @@ class Lane:
         self._lookup_types = self._observer.lookup_types or entity.logical_name in selection.custom_objects
         self._succession = succession
         self._where = destination_in(selection, entity.logical_name, session.marketo)
-        custom = selection.custom_objects.get(entity.logical_name)
+        self._links = links
+        self._custom = custom = selection.custom_objects.get(entity.logical_name)
         self._may_import = self._where.imports is not None and (key_is_fresh if custom is None else custom.is_fresh)
         self._moved = moved
 
@@ -113,7 +115,9 @@ class Lane:
         await self._planner.prepare()
         name = self._entity.logical_name
         columns = self._columns
-        self._loader = Loader(self._session, name, self._where, self._planner.field_set, columns, self._person)
+        parents = Parents(self._session, name, self._links, self._custom)
+        number = self._planner.field_set
+        self._loader = Loader(self._session, name, self._where, number, columns, self._person, parents)
         self._remover = Remover(self._session, name, self._where, self._loader)
         self._importer = Importer(self._session, self._loader, name, self._where)
 
@@ -200,10 +204,11 @@ class Lane:
         window, on_its_way = Window(), Window()
         pages = prefetched(pages) if through else pages
         async with aclosing(pages), beside() as group:
+            edited = checkpoint.read_done
             async for page in pages:
                 if checkpoint.read_started_at is None:
                     checkpoint = checkpoint.model_copy(update={"read_started_at": page.server_time})
-                plan = await self._plan(page.records, checkpoint.read_number)
+                plan = await self._plan(page.records, checkpoint.read_number, edited=edited)
                 window.records += len(page.records)
                 window.deleted += [*page.deleted, *await self._gone(page.removed)]
                 self._add(window, plan, importing=importing, earlier=on_its_way.filed)
@@ -217,8 +222,8 @@ class Lane:
         return await loading if loading is not None else checkpoint
 
     async def left_out(self, number: int) -> None:
-        """So many were read of which nothing is to be written."""
-        await self._loader.land([], [], Counts(read=number, filtered=number))
+        """So many were read that go on as other records."""
+        await self._loader.land([], [], Counts(read=number, tombstones=number))
 
     async def _plan(
         self,
@@ -228,13 +233,14 @@ class Lane:
         mode: Mode = "changed",
         needed: bool = False,
         settled: bool = False,
+        edited: bool = False,
     ) -> Plan:
         if not settled and (aside := await self._succession.put_aside(self._entity, rows, read_number)):
             rows = [row for row in rows if row[self._entity.primary_id].lower() not in aside]
-        plan = await self._planner.plan(rows, read_number, mode=mode, needed=needed)
+        plan = await self._planner.plan(rows, read_number, mode=mode, needed=needed, edited=edited)
         there = [change.record_id for change in plan.changes if change.in_marketo] if self._unread else []
         if self._unread and there and await note_unread(self._session, self._unread, there):
-            plan = await self._planner.plan(rows, read_number, mode=mode, needed=needed)
+            plan = await self._planner.plan(rows, read_number, mode=mode, needed=needed, edited=edited)
         await self._observer.met(rows, plan, read_number)
         await self._below.met(rows, plan)
         return plan
@@ -257,6 +263,7 @@ class Lane:
         settled = Counts(
             read=len(plan.outcomes) + len(plan.seen),
             filtered=plan.filtered,
+            tombstones=plan.tombstones,
             unchanged=plan.unchanged,
             failed=plan.failed,
         )
@@ -278,6 +285,7 @@ class Lane:
         for file in window.files:
             await self._importer.write(file, read_number)
         await self._loader.write(list(window.changes.values()), read_number)
+        await self._keep([*window.filed, *window.changes, *window.seen])
         await self._leave_for_later(window.deleted)
         if window.seen and read_number > 1:
             await self._session.store.records.mark_seen(
@@ -311,6 +319,12 @@ class Lane:
         records = self._session.store.records
         unmet = await records.vanished(self._session.name, self._entity.logical_name, read_number)
         await self._leave_for_later(await self._gone(unmet))
+
+    async def _keep(self, ids: Sequence[str]) -> None:
+        """These records are there: a deletion that was left for later was undone meanwhile."""
+        pending, tenant, name = self._session.store.pending, self._session.name, self._entity.logical_name
+        if ids and (marked := await pending.marked(tenant, name, "delete", ids)):
+            await pending.done(tenant, name, "delete", sorted(marked))
 
     async def _leave_for_later(self, ids: Sequence[str]) -> None:
         """These records are gone from Dynamics. Deletions come last in a run, in the opposite order of creation."""

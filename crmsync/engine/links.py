@@ -6,16 +6,22 @@ opportunity may even fail the whole call (718). So a link is told only when the 
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from crmsync.dynamics.rows import lookup
 from crmsync.dynamics.schema import Entity
+from crmsync.engine.destination import destination
 from crmsync.errors import CrmsyncError, EntityMissing, PermissionMissing
 from crmsync.fields.model import OWNER_TEAM
 
 if TYPE_CHECKING:
     from crmsync.engine.session import Session
+
+log = logging.getLogger("crmsync.engine")
 
 OWNER_LINK = "externalSalesPersonId"
 COMPANY_LINK = "externalCompanyId"
@@ -39,6 +45,8 @@ class Links:
         self._session = session
         self._bring = bring
         self._asked: set[tuple[str, str]] = set()
+        self._denied: set[tuple[str, str]] = set()
+        self._making: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._teams: dict[str, str | None] = {}
         self.notes: list[str] = []
 
@@ -65,9 +73,24 @@ class Links:
             unknown = [one for one in sorted(missing) if one not in known or known[one].status == "unneeded"]
             if unknown:
                 self._asked |= {(parent, one) for one in unknown}
-                await self._bring(parent, unknown)
+                async with self._making[parent]:
+                    await self._bring(parent, unknown)
                 there |= await records.in_marketo(tenant, parent, unknown)
         return there
+
+    async def made_anew(self, parent: str, ids: set[str]) -> set[str]:
+        """Which of these records Marketo has, after it has denied them: those that somebody has deleted there are
+        written anew, each once a run. What a record names is not believed against the service's own word."""
+        records, tenant = self._session.store.records, self._session.name
+        async with self._making[parent]:
+            asked = sorted(one for one in ids if (parent, one) not in self._denied)
+            self._denied |= {(parent, one) for one in asked}
+            there = await destination(parent, self._session.marketo).present(asked) if asked else set()
+            if gone := [one for one in asked if one not in there]:
+                log.warning("%s: %d %s records are gone from Marketo, and made anew", tenant, len(gone), parent)
+                await records.lost(tenant, parent, gone)
+                await self._bring(parent, gone)
+        return await records.in_marketo(tenant, parent, ids)
 
     async def _name_teams(self, payloads: Sequence[Payload]) -> None:
         owners = {owner for payload in payloads if (owner := payload.get(OWNER_LINK))}

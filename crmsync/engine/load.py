@@ -14,9 +14,12 @@ from datetime import timedelta
 from typing import Any
 
 from crmsync.engine.back.fields import PersonFields
-from crmsync.engine.destination import Destination
+from crmsync.engine.destination import BY_ID, PERSON_KEY, Destination
 from crmsync.engine.field_refusals import FieldRefusals, may_be_saved
 from crmsync.engine.forms import Written, note_forms
+from crmsync.engine.lost import NOBODY as NOBODY
+from crmsync.engine.lost import TAKEN, fates_of
+from crmsync.engine.parents import Parents
 from crmsync.engine.parking import type_refused, works_now
 from crmsync.engine.plan import Change
 from crmsync.engine.report import Counts
@@ -35,7 +38,6 @@ from crmsync.state.syncerrors import FieldKey, SyncError
 log = logging.getLogger("crmsync.engine")
 
 BATCH = MAX_RECORDS
-NOBODY = "1004"
 MAY_BE_THE_TYPE = frozenset({"1001", "1003"})
 """Codes of a record whose value may be of another type than a field has now; they do not name the field."""
 SENDINGS = 4
@@ -48,7 +50,7 @@ NOT_IMPORTED = "import"
 class Loader:
     """Writes one entity's changes; ``counts`` and ``notes`` grow as outcomes are recorded. ``columns`` are the Dynamics
     columns of the field set's fields, in its order; without them records are refused as a whole. ``fields``: a
-    person's."""
+    person's. ``parents`` makes those anew that Marketo denies."""
 
     def __init__(
         self,
@@ -58,8 +60,10 @@ class Loader:
         field_set: int,
         columns: Mapping[str, str] | None = None,
         fields: PersonFields | None = None,
+        parents: Parents | None = None,
     ) -> None:
         self._session = session
+        self._parents_of = parents
         self._entity = entity
         self._where = where
         self._field_set = field_set
@@ -77,15 +81,22 @@ class Loader:
         """Write these changes, several calls at a time; no record stands in two of them. Raises ``ColumnMissing``, when
         all of them are over, where Marketo does not take a selected field any more."""
         self._hidden = None
-        whole = [change for change in changes if change.only is None]
-        parts = [change for change in changes if change.only is not None]
+        groups: dict[str, list[Change]] = {"createOrUpdate": [], "updateOnly": [], BY_ID: []}
+        for change in changes:
+            groups[self._action(change)].append(change)
         await all_of(
             self._write_batch(several[start : start + BATCH], read_number, action)
-            for several, action in ((whole, "createOrUpdate"), (parts, "updateOnly"))
+            for action, several in groups.items()
             for start in range(0, len(several), BATCH)
         )
         if self._hidden is not None:
             raise self._hidden
+
+    def _action(self, change: Change) -> str:
+        """A person whose Marketo id is known is written by that: its key may have been cleared or copied there."""
+        if self._where.target == "person" and change.marketo_id is not None:
+            return BY_ID
+        return "createOrUpdate" if change.only is None else "updateOnly"
 
     async def land(
         self,
@@ -130,14 +141,14 @@ class Loader:
         asked: list[Waiting] = []
         for change, answer in zip(changes, answers, strict=True):
             done = answer.status in {"created", "updated"}
-            if _is_gone(change, answer):
+            if self._is_gone(answer):
                 # Deleted in Marketo since its deletions were read: as if they had told of it.
                 outcomes.append(
                     self._outcome(change, answer, done, read_number)._replace(status="gone", in_marketo=False)
                 )
-                counts.filtered += 1
+                counts.tombstones += 1
                 continue
-            if done and change.arrives:
+            if done and (change.arrives or answer.status == "created"):
                 arrived.append(change.record_id)
             outcomes.append(self._outcome(change, answer, done, read_number))
             if done and change.withheld and (person := outcomes[-1].marketo_id) is not None:
@@ -157,6 +168,10 @@ class Loader:
                 counts.updated += answer.status == "updated"
         if self._session.tenant.to_dynamics:
             await self._session.store.inbox.wait(self._session.name, self._entity, asked)
+        if self._where.target == "opportunity":
+            pairs = zip(changes, answers, strict=True)
+            made = [change.record_id for change, answer in pairs if answer.status == "created" and change.in_marketo]
+            await self._session.store.records.lost_roles(self._session.name, made)
         await self.land(outcomes, errors, counts, flight, arrived, kept, again=again)
 
     def _outcome(self, change: Change, answer: Answer, done: bool, read_number: int) -> Outcome:
@@ -197,7 +212,7 @@ class Loader:
         return error.model_copy(update={"field": name, "refused": mark, "reason": f"{where}: {error.reason}"})
 
     async def _write_batch(self, batch: Sequence[Change], read_number: int, action: str) -> None:
-        rows = [self._where.row(change.record_id, change.sent) for change in batch]
+        rows = [self._row(change, change.sent, action) for change in batch]
         keys = [change.record_id for change in batch]
         try:
             async with self._gate:
@@ -211,13 +226,49 @@ class Loader:
             # Who was refused is planned anew, without the field.
             told = [(change, one) for change, one in zip(batch, answers, strict=True) if not _for_a_field(one)]
             batch, answers = [change for change, _ in told], [answer for _, answer in told]
+        answers = await self._with_parents(batch, answers, action)
         batch, answers = await self._saved(batch, answers, action)
-        await self.record(batch, answers, read_number, flight)
-        lost = [change for change, answer in zip(batch, answers, strict=True) if _is_gone(change, answer)]
-        if lost and self._session.tenant.deleted_in_marketo == "recreate":
-            for change in lost:
-                change.only = None
-            await self._write_batch(lost, read_number, "createOrUpdate")
+        lost = [change for change, answer in zip(batch, answers, strict=True) if self._is_gone(answer)]
+        told = [(change, one) for change, one in zip(batch, answers, strict=True) if not self._is_gone(one)]
+        await self.record([change for change, _ in told], [answer for _, answer in told], read_number, flight)
+        if lost:
+            await self._look_for(lost, read_number)
+
+    async def _look_for(self, lost: Sequence[Change], read_number: int) -> None:
+        """These people were not found: by their ids, or by their keys where no id is known. Whoever goes on with the
+        key of one is written, whoever may be created is, and only then is anybody gone."""
+        fates = await fates_of(self._session, lost)
+        await self.record([change for change, _ in fates.refused], [answer for _, answer in fates.refused], read_number)
+        await self.record(fates.gone, [Answer("skipped", code=NOBODY)] * len(fates.gone), read_number)
+        merged = [change.record_id for change in fates.merged]
+        if merged:
+            await self._session.store.people.bury(self._session.name, self._entity, merged, "merged")
+        for some, action in ((fates.go_on, BY_ID), (fates.create, "createOrUpdate")):
+            if some:
+                await self._write_batch(some, read_number, action)
+
+    def _row(self, change: Change, values: Mapping[str, Any], action: str) -> dict[str, Any]:
+        row = self._where.row(change.record_id, values)
+        return {"id": change.marketo_id, **row} if action == BY_ID else row
+
+    def _is_gone(self, answer: Answer) -> bool:
+        """Whether nobody was found. Of custom objects and roles the code means whom they belong to."""
+        return self._where.target == "person" and answer.code == NOBODY
+
+    async def _with_parents(self, batch: Sequence[Change], answers: Sequence[Answer], action: str) -> list[Answer]:
+        """The answers that there are once records were sent again whose owner, company or person Marketo denied."""
+        found = list(answers)
+        if self._parents_of is None:
+            return found
+        denied = [at for at, answer in enumerate(answers) if self._parents_of.may_be_denied(batch[at], answer)]
+        changes = [batch[at] for at in denied]
+        if changes:
+            await self._parents_of.make_anew(changes)
+            marks = [change.fingerprints for change in changes]
+            again = await self.send_part(changes, [change.sent for change in changes], action, marks)
+            for at, answer in zip(denied, again, strict=True):
+                found[at] = answer
+        return found
 
     async def _saved(
         self, batch: Sequence[Change], answers: Sequence[Answer], action: str
@@ -240,7 +291,7 @@ class Loader:
         self, batch: Sequence[Change], parts: Sequence[dict[str, Any]], action: str, marks: Sequence[bytes]
     ) -> list[Answer]:
         """Write these values of these records, whose outcomes come later; ``marks`` as for ``call``."""
-        rows = [self._where.row(change.record_id, part) for change, part in zip(batch, parts, strict=True)]
+        rows = [self._row(change, part, action) for change, part in zip(batch, parts, strict=True)]
         async with self._gate:
             keys = [change.record_id for change in batch]
             flight, answers = await self.call(keys, rows, action, self._parents(batch), marks)
@@ -248,9 +299,7 @@ class Loader:
         await self.land([], [], Counts(), flight)
         return answers
 
-    async def save(
-        self, changes: Sequence[Change], answers: Sequence[Answer], action: str = "updateOnly"
-    ) -> list[Answer]:
+    async def save(self, changes: Sequence[Change], answers: Sequence[Answer], action: str = BY_ID) -> list[Answer]:
         """Send refused records again without the fields at fault, which ``Change.refused`` holds then. Raises
         ``ColumnMissing`` as ``call`` does."""
         found = list(answers)
@@ -347,12 +396,9 @@ def _for_a_field(answer: Answer) -> bool:
     return answer.code == FIELD_NOT_FOUND or answer.code in MAY_BE_THE_TYPE
 
 
-def _is_gone(change: Change, answer: Answer) -> bool:
-    """Whether an update found nobody, because the person was deleted in Marketo."""
-    return change.only is not None and answer.code == NOBODY
-
-
 def _remedy(code: str | None) -> str:
+    if code == TAKEN:
+        return f"Clear the field '{PERSON_KEY}' of that person in Marketo; the next attempt goes on then."
     if code is None or not code.isdigit():
         return "Correct the value in Dynamics, or leave the field out of the selection."
     return row_of(code).remedy

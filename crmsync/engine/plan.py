@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ from crmsync.engine.fingerprint import NEVER_AGREED, NOTHING, WIDTH, changed, fi
 from crmsync.engine.links import COMPANY_LINK, OWNER_LINK, Links
 from crmsync.engine.refresh import Refresh, never
 from crmsync.engine.session import Session
+from crmsync.engine.tombstones import Undone, is_tombstone
 from crmsync.errors import RecordRefused
 from crmsync.fields.convert import Converter
 from crmsync.fields.model import OWNER_TEAM, Selection
@@ -33,14 +35,18 @@ from crmsync.state.store import Store
 from crmsync.state.syncerrors import FieldKey, RefusedField, SyncError
 
 SYNC_FILTER = "new_synctomkto"
-Mode = Literal["changed", "forced", "whole"]
+Mode = Literal["changed", "forced", "whole", "asked"]
 """What is written of records that are read: what ``changed``; ``forced``, also a record that did not change (a link or
-a retry is due); ``whole``, every field of it, whatever was agreed on, and the record itself where Marketo lost it."""
+a retry is due); ``whole``, every field of it, whatever was agreed on, and the record itself where Marketo lost it;
+``asked``, as forced, and also where the person was deleted or merged in Marketo."""
+
+SAME_ID = "same-id"
+"""The code of a lead and a contact with one id: Marketo knows people by the id alone."""
+SAME_ID_AGAIN = timedelta(hours=1)
 
 Agreed = tuple[int | None, bytes | None]
 """What both sides held last: the number of a field set, and the fingerprints in its order."""
 
-TOMBSTONES = ("gone", "merged", "converted")
 _TRUE = fingerprints([True])
 
 
@@ -50,7 +56,9 @@ class Change:
     ``arrives``: what waits for it to be in Marketo, and in step, is due once it is; ``parent_id`` is a role's
     opportunity, or what the ledger says of a person.
 
-    ``only``: the fields that are sent of a person that Marketo has; None sends all, and creates who is not there.
+    ``marketo_id``: a person is written by it, where it is known. ``creates``: a person that is not there any more is
+    made anew.
+    ``only``: the fields that are sent of a person that Marketo has; None sends all.
     ``agreed``: what the ledger says of a person as long as Marketo has not taken this.
     ``before``: what was agreed on, field by field in the order of the field set; None where nothing is known.
     ``withheld``: opt-outs that the person may have made while nothing was known of it; they are to be looked at.
@@ -64,6 +72,7 @@ class Change:
     is_new: bool
     in_marketo: bool = False
     marketo_id: int | None = None
+    creates: bool = True
     waiting_owner: str | None = None
     waiting_company: str | None = None
     arrives: bool = False
@@ -95,6 +104,7 @@ class Plan:
     seen: list[str] = field(default_factory=list)
     healed: list[FieldKey] = field(default_factory=list)
     filtered: int = 0
+    tombstones: int = 0
     unchanged: int = 0
     failed: int = 0
 
@@ -146,7 +156,7 @@ class Planner:
     ) -> None:
         self._store = store
         self._refresh = refresh
-        self._recreate = recreate
+        self._undone = Undone(store, tenant, entity.logical_name, recreate=recreate)
         self._is_person = TARGETS.get(entity.logical_name) == "person"
         self._one_way = frozenset(PersonFields(entity, selection).one_way)
         self._tenant = tenant
@@ -185,25 +195,26 @@ class Planner:
         self._field_sets = await self._store.records.field_sets(self._tenant, name)
 
     async def plan(
-        self, rows: Sequence[dict[str, Any]], read_number: int, *, mode: Mode = "changed", needed: bool = False
+        self,
+        rows: Sequence[dict[str, Any]],
+        read_number: int,
+        *,
+        mode: Mode = "changed",
+        needed: bool = False,
+        edited: bool = False,
     ) -> Plan:
         """Plan these records. ``needed`` says that somebody belongs to these accounts, where the tenant wants no
-        others."""
+        others; ``edited`` that they were changed since they were read last."""
         name = self._entity.logical_name
         by_id = {row[self._entity.primary_id].lower(): row for row in rows}
         known = await self._store.records.known(self._tenant, name, list(by_id))
         held = await self._store.inbox.held(self._tenant, name, list(by_id)) if self._is_person else {}
         plan = Plan()
+        if self._is_person:
+            await self._leave_people(plan, by_id, known, read_number, mode, edited=edited)
         converted: dict[str, dict[str, Any]] = {}
         refused: dict[str, dict[str, RecordRefused]] = {}
         for record_id, row in by_id.items():
-            before = known.get(record_id)
-            if before is not None and before.status in TOMBSTONES:
-                if before.status != "gone" or not self._recreate:
-                    plan.filtered += 1
-                    plan.seen.append(record_id)
-                    continue
-                del known[record_id]
             if self._filtering and row.get(SYNC_FILTER) is False:
                 plan.filtered += 1
                 plan.outcomes.append(self._kept(record_id, known.get(record_id), "filtered", read_number))
@@ -218,7 +229,7 @@ class Planner:
         if self._converter.unexplained and (entity := await self._refresh(name)) is not None:
             # A value does not fit the metadata, and these have changed: everything is converted by the new ones.
             self._use(entity)
-            return await self.plan(rows, read_number, mode=mode, needed=needed)
+            return await self.plan(rows, read_number, mode=mode, needed=needed, edited=edited)
         if self._only_needed and not needed:
             await self._leave_unneeded(plan, converted, known, read_number)
         await self._resolve(plan, by_id, converted, known, read_number)
@@ -251,8 +262,11 @@ class Planner:
             if before is not None:
                 if before.in_marketo and before.fingerprints is None:
                     change.withheld = withheld
-                change.in_marketo, change.marketo_id = before.in_marketo, before.marketo_id
-                change.parent_id = before.parent_id
+                change.in_marketo = before.in_marketo
+                is_its_own = before.in_marketo or before.status == "gone" or not self._is_person
+                change.marketo_id = before.marketo_id if is_its_own else None
+                change.creates = mode in ("whole", "asked") or before.status == "deleted" or not before.in_marketo
+                change.parent_id, change.middle_id = before.parent_id, before.middle_id
                 change.arrives = not before.in_marketo or before.status != "synced"
                 change.agreed = _not_trusted(before) if self._is_person and before.in_marketo else None
                 change.only = None if mode == "whole" else self._only(before, marks)
@@ -260,6 +274,46 @@ class Planner:
             plan.changes.append(change)
         await self._link(plan.changes)
         return plan
+
+    async def _leave_people(
+        self,
+        plan: Plan,
+        rows: dict[str, dict[str, Any]],
+        known: dict[str, Known],
+        read_number: int,
+        mode: Mode,
+        *,
+        edited: bool,
+    ) -> None:
+        """Take out the tombstones that stand, and the records whose id has a person under another entity already."""
+        if dead := {one: state for one, state in known.items() if is_tombstone(state)}:
+            undone = await self._undone.of(dead, rows, edited=edited, asked=mode == "asked")
+            known.update(undone)
+            for record_id in dead.keys() - undone.keys():
+                del rows[record_id]
+                plan.tombstones += 1
+                plan.seen.append(record_id)
+        name = self._entity.logical_name
+        for record_id in sorted(await self._store.people.elsewhere(self._tenant, name, list(rows))):
+            before = known.get(record_id)
+            if before is not None and before.in_marketo and name == "lead":
+                continue  # both were written once: the lead keeps the person
+            del rows[record_id]
+            plan.failed += 1
+            plan.outcomes.append(self._kept(record_id, None, "failed", read_number))
+            plan.errors.append(self._same_id(record_id))
+
+    def _same_id(self, record_id: str) -> SyncError:
+        name = self._entity.logical_name
+        other = "contact" if name == "lead" else "lead"
+        return SyncError(
+            entity=name,
+            record_id=record_id,
+            code=SAME_ID,
+            reason=f"A {other} has the same id, and its person has it in Marketo, which knows people by the id alone",
+            remedy=f"Delete this {name} and create it again without choosing its id; or delete the {other}.",
+            next_attempt=now() + SAME_ID_AGAIN,
+        )
 
     def _set_aside(
         self,
@@ -412,6 +466,7 @@ class Planner:
             waiting_company=None,
             read_number=read_number,
             parent_id=before.parent_id if before else None,
+            middle_id=before.middle_id if before and self._is_person else None,
         )
 
     async def _link(self, changes: Sequence[Change]) -> None:
@@ -422,21 +477,29 @@ class Planner:
             for change in changes:
                 owner = change.payload.get(OWNER_LINK)
                 if owner and owner not in there:
-                    change.waiting_owner = None if owner in teams else owner
-                    change.payload[OWNER_LINK] = None
+                    without_owner(change, waits=owner not in teams)
         if not self._links_to_companies:
             return
         companies = {company for change in changes if (company := change.payload.get(COMPANY_LINK))}
         there = await self._links.there("account", companies, bring=self._brings_companies)
         for change in changes:
-            # A person can be moved to another company but never taken out of one: an empty link is not sent.
-            company = change.payload.pop(COMPANY_LINK, None)
-            if company and company in there:
-                change.payload[COMPANY_LINK] = company
-            else:
-                change.waiting_company = company
-                if self._may_leave_companies:
-                    change.payload[COMPANY_LINK] = None
+            if change.payload.get(COMPANY_LINK) not in there:
+                without_company(change, may_leave=self._may_leave_companies)
+
+
+def without_owner(change: Change, *, waits: bool = True) -> None:
+    """The record goes on without its owner, whom Marketo does not have."""
+    owner = change.payload.get(OWNER_LINK)
+    change.waiting_owner = owner if waits else None
+    change.payload[OWNER_LINK] = None
+
+
+def without_company(change: Change, *, may_leave: bool) -> None:
+    """The record goes on without its company, which Marketo does not have, or has none. A person can be moved to
+    another company but never taken out of one: an empty link is not sent, unless it ``may_leave``."""
+    change.waiting_company = change.payload.pop(COMPANY_LINK, None)
+    if may_leave:
+        change.payload[COMPANY_LINK] = None
 
 
 def _not_trusted(before: Known) -> Agreed:

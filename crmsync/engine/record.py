@@ -13,6 +13,7 @@ from crmsync.engine.names import names_of
 from crmsync.engine.report import SyncReport
 from crmsync.engine.session import Session
 from crmsync.engine.sync import not_now, reported, stopping
+from crmsync.engine.tombstones import is_tombstone
 from crmsync.errors import CrmsyncError, OperatorMustAct, RecordMissing
 from crmsync.tenants import Tenant
 
@@ -26,9 +27,10 @@ RECORD_PATTERN = r"^[a-z][a-z0-9_]*:[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-
 async def sync_record(session: Session, record: str) -> SyncReport:
     """Carry ``entity:GUID`` as it is in Dynamics now; its owner and its company first, where Marketo lacks them.
 
-    A record that is gone from Dynamics is carried as deleted. Raises ``RecordMissing`` for one that neither side ever
-    had, ``PermissionMissing`` for one that the sync user may not read, ``StateMismatch`` while the tenant is not
-    syncing, ``TenantBusy`` when another run does not end in time.
+    A record that is gone from Dynamics is carried as deleted, one whose person was deleted or merged in Marketo is
+    brought back, and of one that another record continues it is told which. Raises ``RecordMissing`` for one that
+    neither side ever had, ``PermissionMissing`` for one that the sync user may not read, ``StateMismatch`` while the
+    tenant is not syncing, ``TenantBusy`` when another run does not end in time.
     """
     entity, record_id = parsed(record, session.tenant)
     await not_now(session, force=True)
@@ -57,6 +59,10 @@ async def sync_record(session: Session, record: str) -> SyncReport:
                     remedy="Compare the id with the address of the record's page in Dynamics.",
                 )
             await path.finish()
+            after = (await session.store.records.known(session.name, entity, [record_id])).get(record_id)
+            if after is not None and is_tombstone(after) and after.parent_id is not None:
+                heirs = await session.store.succession.heirs(session.name, [record_id])
+                path.notes.append(f"{entity} {record_id} goes on as {heirs.get(record_id, after.parent_id)}")
 
         try:
             return await reported(session, "record", path, carry)

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from crmsync.engine.destination import DELETED_FLAG, Destination
+from crmsync.engine.destination import BY_ID, DELETED_FLAG, Destination
 from crmsync.engine.load import BATCH, NOBODY, Loader
 from crmsync.engine.report import Counts
 from crmsync.engine.session import Session
+from crmsync.engine.whereabouts import find_people
 from crmsync.marketo.outcomes import Outcome as Answer
 from crmsync.state.records import Known, Outcome
 
@@ -40,10 +41,19 @@ class Remover:
         if self._where.delete is not None:
             held = [one for one in there if known[one].in_marketo or known[one].status == "unknown"]
             await self.delete(held, known, read_number)
+        if self._entity == "contact":
+            await self._look_at_leads(there)
         handled = set(held)
         rest = [_deleted(one, known[one], read_number) for one in there if one not in handled]
         if rest:
             await self._loader.land(rest, [], Counts(read=len(rest), deleted=len(rest)))
+
+    async def _look_at_leads(self, contacts: Sequence[str]) -> None:
+        """Leads that went on as these contacts are read once more: one that is open is a person of its own again."""
+        store, tenant = self._session.store, self._session.name
+        named = await store.succession.of(tenant, contacts) if contacts else {}
+        leads = [one for some in named.values() for entity, one, _ in some if entity == "lead"]
+        await store.pending.add(tenant, "lead", "again", leads)
 
     async def delete(self, ids: Sequence[str], known: Mapping[str, Known], read_number: int) -> None:
         """Delete these records in Marketo; one that is gone already is as good as deleted."""
@@ -80,22 +90,25 @@ class Remover:
         await self._loader.land(outcomes, errors, counts, flight)
 
     async def _flag_batch(self, ids: Sequence[str], known: dict[str, Known], read_number: int) -> None:
-        # updateOnly: a person that was deleted in Marketo too is not created again (1004 is as good as done).
-        rows = [{self._where.key: one, DELETED_FLAG: True} for one in ids]
-        flight, answers = await self._loader.call(ids, rows, "updateOnly")
+        # By Marketo's ids: a person that was deleted there too is not created again, and one without its key is found.
+        people = await find_people(self._session, {one: known[one].marketo_id for one in ids})
+        there = [one for one in ids if one in people]
+        rows = [
+            {"id": person["id"], self._where.key: one, DELETED_FLAG: True} for one in there for person in people[one]
+        ]
+        keys = [one for one in there for _ in people[one]]
+        flight, answers = await self._loader.call(keys, rows, BY_ID)
         refused = {
-            key: one for key, one in zip(ids, answers, strict=True) if one.status != "updated" and one.code != NOBODY
+            key: one for key, one in zip(keys, answers, strict=True) if one.status != "updated" and one.code != NOBODY
         }
         await self._land_deletions(ids, refused, known, read_number, flight, stay=True)
 
     async def _delete_batch(self, ids: Sequence[str], known: dict[str, Known], read_number: int) -> None:
         """Delete the people by Marketo's ids: sent again after a lost answer, it finds them gone."""
-        numbers = {one: number for one in ids if (number := known[one].marketo_id) is not None}
-        missing = [one for one in ids if one not in numbers]
-        for person in await self._session.marketo.people(self._where.key, missing, ["id", self._where.key]):
-            numbers[str(person[self._where.key]).lower()] = int(person["id"])
-        order = list(numbers)
-        delete = partial(self._session.marketo.delete_people, [numbers[one] for one in order])
+        people = await find_people(self._session, {one: known[one].marketo_id for one in ids})
+        numbers = [(one, int(person["id"])) for one in ids for person in people.get(one, ())]
+        order = [one for one, _ in numbers]
+        delete = partial(self._session.marketo.delete_people, [number for _, number in numbers])
         flight, answers = await self._loader.send("delete", order, delete)
         refused = {key: one for key, one in zip(order, answers, strict=True) if one.status != "deleted"}
         await self._land_deletions(ids, refused, known, read_number, flight)
@@ -113,4 +126,5 @@ def _deleted(record_id: str, known: Known, read_number: int) -> Outcome:
         waiting_company=None,
         read_number=read_number,
         parent_id=known.parent_id,
+        middle_id=known.middle_id,
     )

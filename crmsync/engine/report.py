@@ -14,14 +14,15 @@ CheckStatus = Literal["green", "red", "not run"]
 class Counts(BaseModel):
     """Records of one entity by what became of them.
 
-    ``read`` from Dynamics = ``filtered`` (``new_synctomkto`` is No, or the person was deleted in Marketo) +
-    ``unchanged`` (same fingerprint) + ``created`` + ``updated`` + ``deleted`` (flagged in Marketo, or gone on both
-    sides) + ``failed`` (sync errors). Connections have no record of their own in Marketo: they are filtered or
-    unchanged, and what follows from them counts as roles.
+    ``read`` from Dynamics = ``filtered`` (``new_synctomkto`` is No) + ``tombstones`` (the person was deleted or merged
+    in Marketo, or goes on as another record's) + ``unchanged`` (same fingerprint) + ``created`` + ``updated`` +
+    ``deleted`` (flagged in Marketo, or gone on both sides) + ``failed`` (sync errors). Connections have no record of
+    their own in Marketo: they are filtered or unchanged, and what follows from them counts as roles.
     """
 
     read: int = 0
     filtered: int = 0
+    tombstones: int = 0
     unchanged: int = 0
     created: int = 0
     updated: int = 0

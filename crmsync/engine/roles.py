@@ -15,6 +15,7 @@ from crmsync.engine.destination import PERSON_KEY, ROLE, destination_of_roles, r
 from crmsync.engine.fingerprint import fingerprints
 from crmsync.engine.links import STANDARD, Links
 from crmsync.engine.load import Loader
+from crmsync.engine.parents import NOT_FOUND
 from crmsync.engine.participants import PEOPLE
 from crmsync.engine.plan import Change
 from crmsync.engine.removal import Remover
@@ -121,6 +122,7 @@ class Roles:
 
     def __init__(self, session: Session, links: Links) -> None:
         self._session = session
+        self._links = links
         self._planner = RolePlanner(session, links)
         self._field_set: int | None = None
         self.counts = Counts()
@@ -164,9 +166,19 @@ class Roles:
                     continue
             changes.append(change)
         await loader.write(changes, 1)
+        if await self._make_anew(changes):
+            anew = [change for change in wanted.values() if change.parent_id in alive]
+            await loader.write(anew, 1)
         await self._forget_lost_people(changes)
         await remover.delete([key for key in there if key not in wanted], there, 1)
         await loader.land([], [], Counts(read=unchanged, unchanged=unchanged))
+
+    async def _make_anew(self, changes: Sequence[Change]) -> bool:
+        """Whether an opportunity that somebody has deleted in Marketo is there again, and wants all its roles."""
+        store, tenant = self._session.store, self._session.name
+        denied = await store.errors.with_code(tenant, ROLE, NOT_FOUND, [change.record_id for change in changes])
+        parents = {change.parent_id for change in changes if change.record_id in denied and change.parent_id}
+        return bool(parents) and bool(await self._links.made_anew("opportunity", parents))
 
     async def _forget_lost_people(self, changes: Sequence[Change]) -> None:
         """Marketo does not know a person by the id that we remember: it is looked up at the next attempt."""

@@ -28,6 +28,7 @@ from crmsync.engine.destination import (
 )
 from crmsync.engine.landed import executed, learned
 from crmsync.engine.session import Session
+from crmsync.engine.whereabouts import still_there
 from crmsync.errors import CrmsyncError, RecordMissing, ServiceUnavailable, TransportFailed
 from crmsync.fields.model import Selection
 from crmsync.marketo.bulk import Imports
@@ -145,7 +146,7 @@ async def _deleted(session: Session, where: Destination, flight: Flight) -> list
     """The rows of what is gone: that it is says nothing about a deletion that is sent from now on."""
     known = await session.store.records.known(session.name, flight.entity, flight.keys)
     try:
-        there = await where.present(flight.keys) if known else set()
+        there = await still_there(session, where, known)
     except RecordMissing:
         there = set()
     gone = {key: row for key, row in known.items() if key not in there}

@@ -45,7 +45,8 @@ async def status(store: Store, tenant: str) -> dict[str, Any]:
         rest = max(0, (checkpoint.records_expected or 0) - checkpoint.records_read) if checkpoint and reading else 0
         entities[name] = {
             **{
-                kind: counts.get(kind, 0) for kind in ("read", "filtered", "unchanged", "created", "updated", "deleted")
+                kind: counts.get(kind, 0)
+                for kind in ("read", "filtered", "tombstones", "unchanged", "created", "updated", "deleted")
             },
             "failed": failed.get(name, 0),
             "backlog": max(rest, flying.get(name, 0)) + retries.get(name, 0),

@@ -16,10 +16,11 @@ from typing import Any, Literal, NamedTuple
 from crmsync.dynamics.schema import Entity
 from crmsync.engine.plan import SYNC_FILTER
 from crmsync.engine.session import Session
+from crmsync.engine.tombstones import QUALIFIED
+from crmsync.engine.tombstones import master_of as master_of
 from crmsync.state.records import Known
 from crmsync.state.succession import Tombstone
 
-QUALIFIED = 1
 PEOPLE = ("lead", "contact")
 
 Row = dict[str, Any]
@@ -32,12 +33,6 @@ class Predecessor(NamedTuple):
     entity: str
     record_id: str
     known: Known | None
-
-
-def master_of(row: Row) -> str | None:
-    """The record that this one was merged into."""
-    master = row.get("_masterid_value")
-    return str(master).lower() if row.get("merged") is True and master else None
 
 
 def contact_of(entity: str, row: Row) -> str | None:
@@ -113,6 +108,8 @@ class Succession:
         known = await store.records.known(tenant, "lead", sorted(set(leads.values())))
         for heir, lead in leads.items():
             mine = found.setdefault(heir, [])
+            if _went_on(known.get(lead), heir):
+                continue
             if all(one.record_id != lead for one in mine):
                 mine.append(Predecessor("lead", lead, known.get(lead)))
         return found
@@ -151,6 +148,9 @@ class Succession:
             return set()
         known = await self._session.store.records.known(self._session.name, name, sorted(contacts))
         aside = {one for one in contacts if person_of(known.get(one)) != "settled"}
+        await self._session.store.succession.named(
+            self._session.name, {one: contacts[one] for one, state in known.items() if state.middle_id != contacts[one]}
+        )
         await self._session.store.succession.expect(self._session.name, name, {one: contacts[one] for one in aside})
         return aside
 
@@ -168,6 +168,13 @@ def tombstone(one: Predecessor, heir_entity: str, heir: str) -> Tombstone:
         marketo_id=one.known.marketo_id if one.known else None,
         read_number=one.known.read_number if one.known else 1,
     )
+
+
+def _went_on(lead: Known | None, heir: str) -> bool:
+    """Whether a lead was qualified to this contact and is open again, or has become another contact since."""
+    if lead is None or lead.middle_id is None:
+        return False
+    return heir == lead.middle_id if lead.parent_id is None else heir != lead.parent_id == lead.middle_id
 
 
 def _may_inherit(row: Row) -> bool:

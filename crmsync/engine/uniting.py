@@ -23,6 +23,7 @@ from crmsync.engine.load import NOBODY
 from crmsync.engine.session import Session
 from crmsync.engine.settle import SECONDS, Patience, by_id
 from crmsync.engine.succession import Predecessor, person_of, tombstone
+from crmsync.engine.whereabouts import find_people
 from crmsync.errors import CrmsyncError, RecordMissing, RecordRefused, TransportFailed
 from crmsync.marketo.outcomes import Outcome as Answer
 from crmsync.state.flights import Flight
@@ -83,18 +84,18 @@ class Uniting:
         }
 
     async def _people(self, wanted: Sequence[Inheritance]) -> dict[str, Row]:
-        """Who stands in Marketo under the keys of heirs and predecessors; of several, the one that is remembered."""
-        keys = {one.heir for one in wanted} | {each.record_id for one in wanted for each in one.of}
-        if not keys:
+        """The people of heirs and predecessors: whoever is remembered, else who stands in Marketo under the key."""
+        if not wanted:
             return {}
+        numbers = {one.heir: await self._number(one) for one in wanted}
+        numbers |= {each.record_id: each.known.marketo_id if each.known else None for one in wanted for each in one.of}
         opt_outs = {name for fields in self._fields.values() for name in _opt_outs(fields)}
-        found: dict[str, list[Row]] = {}
-        for row in await self._session.marketo.people(PERSON_KEY, sorted(keys), ["id", PERSON_KEY, *sorted(opt_outs)]):
-            found.setdefault(str(row[PERSON_KEY]).lower(), []).append(row)
-        numbers = {each.record_id: each.known.marketo_id for one in wanted for each in one.of if each.known}
-        return {
-            key: min(rows, key=lambda row: (row["id"] != numbers.get(key), row["id"])) for key, rows in found.items()
-        }
+        found = await find_people(self._session, numbers, sorted(opt_outs))
+        return {key: rows[0] for key, rows in found.items()}
+
+    async def _number(self, one: Inheritance) -> int | None:
+        known = (await self._session.store.records.known(self._session.name, one.entity, [one.heir])).get(one.heir)
+        return known.marketo_id if known is not None and known.in_marketo else None
 
     async def _met(self, one: Inheritance, person: int) -> list[Continuation]:
         """A heir whose person is there, though nobody remembers it."""

@@ -49,7 +49,7 @@ OWNER_TEAM = "msOwnerTeam"
 
 ALWAYS_READ: dict[str, tuple[str, ...]] = {
     "lead": ("merged", "masterid", "statecode", "parentcontactid"),
-    "contact": ("merged", "masterid", "originatingleadid"),
+    "contact": ("merged", "masterid", "statecode", "originatingleadid"),
     "opportunity": ("customerid", "parentcontactid", "createdon"),
     "connection": ("record1id", "record2id", "record2roleid", "statecode", "createdon"),
 }

@@ -22,6 +22,7 @@ from crmsync.sandbox.admin_forms import (
     AdminWrong,
     AppChange,
     ClockChange,
+    Deletion,
     NewField,
     NewList,
     NewRefusal,
@@ -68,6 +69,7 @@ class Administration:
             Route("/field-types", self._change_type, methods=["POST"]),
             Route("/lists", self._lists_page, methods=["GET"]),
             Route("/lists", self._add_list, methods=["POST"]),
+            Route("/deletions", self._delete, methods=["POST"]),
             Route("/refusals", self._refusals_page, methods=["GET"]),
             Route("/refusals", self._add_refusal, methods=["POST"]),
             Route("/refusals", self._clear_refusals, methods=["DELETE"]),
@@ -182,6 +184,13 @@ class Administration:
         if marketo.lists.by_name(made.name) is not None:
             raise AdminWrong(422, ["name: a static list of that name exists already; take another"])
         return JSONResponse(marketo.add_list(made.name, made.description).as_json(), status_code=201)
+
+    async def _delete(self, request: Request) -> JSONResponse:
+        deletion = await read_form(request, Deletion, "deletions")
+        marketo = self._marketo[self._tenant(deletion.tenant).name]
+        if not marketo.tidy_up(deletion.target, deletion.key):
+            raise AdminWrong(422, [f"key: there is no {deletion.target} of that external id"])
+        return JSONResponse(deletion.model_dump())
 
     async def _refusals_page(self, _request: Request) -> JSONResponse:
         return JSONResponse(

@@ -101,6 +101,16 @@ class NewList(BaseModel):
     description: str | None = None
 
 
+class Deletion(BaseModel):
+    """A record that somebody deletes in Marketo, though others name it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tenant: str
+    target: Literal["company", "sales_person", "opportunity"]
+    key: Annotated[str, Field(min_length=1)]
+
+
 class NewRefusal(BaseModel):
     """A value that a service is to refuse in a field; without a value, every one. Without a code Marketo says 1003, and
     Dynamics what it says when a plug-in refuses (0x80040265)."""

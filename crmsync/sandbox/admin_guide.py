@@ -27,6 +27,7 @@ EXAMPLES: dict[str, Any] = {
     "refusals": {"tenant": "contoso", "service": "marketo", "field": "title", "value": "Chief"},
     "field-types": {"tenant": "contoso", "target": "company", "name": "msAccountNumber", "type": "integer"},
     "lists": {"tenant": "contoso", "name": "Newsletter readers"},
+    "deletions": {"tenant": "contoso", "target": "company", "key": "<its externalCompanyId>"},
     "apps": {"tenant": "contoso", "client_id": "<the sync app's>", "secret_expired": True},
 }
 
@@ -78,6 +79,11 @@ _PAGES: dict[str, Any] = {
     "POST /lists": {
         "does": "makes a static list by hand, as in Marketo's Database; the API fills lists but makes none",
         "example": EXAMPLES["lists"],
+    },
+    "POST /deletions": {
+        "does": "deletes a company, a sales person, or an opportunity with its roles, also where the API says that it "
+        "is in use; who names it names nobody then",
+        "example": EXAMPLES["deletions"],
     },
     "GET /requests": {
         "does": "counts requests by service, tenant, method and path, and how many could have written something"

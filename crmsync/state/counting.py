@@ -40,5 +40,7 @@ class Counting:
         return {row["entity"]: {name: row[name] for name in (*self.names, LAST)} for row in rows}
 
 
-COUNTERS = Counting(counters, ("read", "filtered", "unchanged", "created", "updated", "deleted", "failed"))
+COUNTERS = Counting(
+    counters, ("read", "filtered", "tombstones", "unchanged", "created", "updated", "deleted", "failed")
+)
 BACK_COUNTERS = Counting(back_counters, ("read", "updated", "created", "failed", "collisions"))

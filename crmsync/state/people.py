@@ -8,6 +8,7 @@ from typing import Literal
 import sqlalchemy as sa
 
 from crmsync.state.engine import SubStore
+from crmsync.state.pending import PEOPLE
 from crmsync.state.records import DEAD, Known
 from crmsync.state.sql import among, among_numbers, of_entity
 from crmsync.state.syncerrors import TO_DYNAMICS, TO_MARKETO, forget_errors
@@ -39,6 +40,20 @@ class PeopleStore(SubStore):
                 if number not in found or known.status not in DEAD:
                     found[number] = (entity, record_id, known)
         return found
+
+    async def elsewhere(self, tenant: str, entity: str, ids: Iterable[str]) -> set[str]:
+        """Those of these ids under which a record of the other entity of people has its person in Marketo, or may."""
+        holds = sa.or_(
+            sa.and_(records.c.in_marketo.is_(True), records.c.status != "deleted"), records.c.status == "unknown"
+        )
+        async with self._engine.connect() as connection:
+            query = sa.select(records.c.record_id).where(
+                records.c.tenant == tenant,
+                records.c.entity.in_([one for one in PEOPLE if one != entity]),
+                among(connection, records.c.record_id, ids),
+                holds,
+            )
+            return set(await connection.scalars(query))
 
     async def without_marketo_id(self, tenant: str, entity: str, *, limit: int) -> list[str]:
         """People that are in Marketo under an id that nobody has told yet: bulk imports tell none."""

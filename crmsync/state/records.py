@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from crmsync.state.counting import COUNTERS
 from crmsync.state.engine import SubStore
-from crmsync.state.pending import mark, mark_arrivals
+from crmsync.state.pending import ROLE, mark, mark_arrivals
 from crmsync.state.sql import among, now, numbered, of_entity, upsert
 from crmsync.state.syncerrors import FieldKey, SyncError, forget_errors, forget_fields, keep_errors
 from crmsync.state.tables import counters, field_sets, in_flight, records
@@ -45,12 +45,14 @@ class Known(NamedTuple):
     waiting_company: str | None
     read_number: int
     parent_id: str | None = None
+    middle_id: str | None = None
 
 
 class Outcome(NamedTuple):
     """What became of one record that was handled: a row of the ledger. ``parent_id``: the opportunity of a role; the
     record that a lead or contact was merged into, or that a lead was converted to; the person or company that a custom
-    entity's record belongs to, ``middle_id`` the record that leads there."""
+    entity's record belongs to, ``middle_id`` the record that leads there; of a lead, the contact that it named when it
+    was qualified, which does not continue it any more once it is open again."""
 
     record_id: str
     status: RecordStatus
@@ -208,6 +210,24 @@ class RecordStore(SubStore):
                 .where(of_entity(records, tenant, entity), records.c.record_id == each.c.key)
                 .values(marketo_id=each.c.value)
             )
+
+    async def lost(self, tenant: str, entity: str, ids: Sequence[str]) -> None:
+        """Marketo does not have these any more: somebody has deleted them there. With an opportunity its roles go."""
+        nothing = {"in_marketo": False, "marketo_id": None, "field_set": None, "fingerprints": None}
+        async with self._engine.begin() as connection:
+            mine = sa.and_(of_entity(records, tenant, entity), among(connection, records.c.record_id, ids))
+            await connection.execute(sa.update(records).where(mine).values(nothing))
+        if entity == "opportunity":
+            await self.lost_roles(tenant, ids)
+
+    async def lost_roles(self, tenant: str, opportunities: Sequence[str]) -> None:
+        """These opportunities were deleted in Marketo, and their roles with them."""
+        if not opportunities:
+            return
+        nothing = {"in_marketo": False, "field_set": None, "fingerprints": None}
+        async with self._engine.begin() as connection:
+            hang = among(connection, records.c.parent_id, opportunities)
+            await connection.execute(sa.update(records).where(of_entity(records, tenant, ROLE), hang).values(nothing))
 
     async def awaited_companies(self, tenant: str, ids: Iterable[str]) -> set[str]:
         """Which of these accounts a synced person waits for."""

@@ -96,6 +96,17 @@ class SuccessionStore(SubStore):
             async with self._engine.begin() as connection:
                 await connection.execute(statement, [{"key": one, "heir": heir} for one, heir in heirs.items()])
 
+    async def named(self, tenant: str, contacts: Mapping[str, str]) -> None:
+        """Remember of qualified leads which contacts they named: open again, they are none of these."""
+        statement = (
+            sa.update(records)
+            .where(records.c.tenant == tenant, records.c.entity == "lead", records.c.record_id == sa.bindparam("key"))
+            .values(middle_id=sa.bindparam("contact"))
+        )
+        if contacts:
+            async with self._engine.begin() as connection:
+                await connection.execute(statement, [{"key": one, "contact": c} for one, c in contacts.items()])
+
     async def land(
         self, tenant: str, tombstones: Sequence[Tombstone], successions: Sequence[Continuation] = ()
     ) -> None:
@@ -118,7 +129,7 @@ class SuccessionStore(SubStore):
                 }
                 for one in tombstones
             ]
-            await upsert(connection, records, rows, keep=["synced_at"])
+            await upsert(connection, records, rows, keep=["synced_at", "middle_id"])
             for entity in {one.entity for one in tombstones}:
                 ids = [one.record_id for one in tombstones if one.entity == entity]
                 for direction in (TO_MARKETO, TO_DYNAMICS):

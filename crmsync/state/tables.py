@@ -261,6 +261,7 @@ counters = sa.Table(
         for name in ("read", "filtered", "unchanged", "created", "updated", "deleted", "failed")
     ),
     sa.Column("last_synced_at", UtcTime),
+    sa.Column("tombstones", sa.BigInteger, nullable=False, server_default="0"),
 )
 
 watermarks = sa.Table(

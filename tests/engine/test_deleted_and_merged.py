@@ -62,7 +62,7 @@ async def test_who_is_deleted_in_marketo_stays_in_dynamics_and_is_not_created_ag
     report = await connected.cycle()
 
     assert await connected.people([record]) == {}
-    assert report.entities[entity].filtered == 1
+    assert report.entities[entity].tombstones == 1
     await assert_quiet(connected)
 
 

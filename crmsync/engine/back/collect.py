@@ -31,6 +31,7 @@ from crmsync.engine.back.streams import (
 )
 from crmsync.engine.destination import PERSON_KEY
 from crmsync.engine.session import Session
+from crmsync.engine.whereabouts import owners, put_keys_back
 from crmsync.errors import PagingTokenRefused
 from crmsync.marketo.activities import Activity, ActivityPage
 from crmsync.state.forms import Form, Forms
@@ -173,6 +174,7 @@ class Collector:
                 for name, value in one.values.items():
                     changed.setdefault(one.lead_id, {}).setdefault(name, []).append(value)
         waiting: dict[str, list[Waiting]] = {}
+        astray: dict[str, int] = {}
         found = await self._records(changed)
         forms = {
             name: await self._session.store.forms.of(
@@ -184,6 +186,11 @@ class Collector:
             fields = self._foreign(entity, known, changed[person], forms[entity].get(record_id, {}))
             if fields:
                 waiting.setdefault(entity, []).append(Waiting(record_id, person, fields))
+            key = changed[person].get(PERSON_KEY)
+            if key and (key[-1] or "").lower() != record_id and known.in_marketo and known.status not in DEAD:
+                astray[record_id] = person
+        await put_keys_back(self._session, astray)
+        await self._tell_copies({person: changed[person] for person in changed.keys() - found.keys()})
         self.noted |= waiting.keys()
         await self._session.store.inbox.move(self._session.name, mark, changes=waiting)
 
@@ -224,9 +231,35 @@ class Collector:
                     keys[str(row[PERSON_KEY]).lower()] = int(row["id"])
             for entity in self._fields:
                 known = await store.records.known(tenant, entity, list(keys))
-                await store.records.set_marketo_ids(tenant, entity, {one: keys[one] for one in known})
-                found |= {keys[one]: (entity, one, state) for one, state in known.items()}
+                # Of a lead and a contact with one id only one has the person.
+                known = {one: state for one, state in known.items() if state.in_marketo or state.status in DEAD}
+                mine = await self._without_copies(entity, known, keys)
+                await store.records.set_marketo_ids(tenant, entity, {one: keys[one] for one in mine})
+                found |= {keys[one]: (entity, one, state) for one, state in mine.items()}
         return found
+
+    async def _tell_copies(self, strangers: Mapping[int, Mapping[str, Sequence[str | None]]]) -> None:
+        """Who is no record's person has been given a record's key."""
+        given = {key.lower(): one for one, row in strangers.items() if (key := row.get(PERSON_KEY, [None])[-1])}
+        for entity in self._fields if given else ():
+            known = await self._session.store.records.known(self._session.name, entity, list(given))
+            await self._without_copies(entity, known, given)
+
+    async def _without_copies(
+        self, entity: str, known: Mapping[str, Known], keys: Mapping[str, int]
+    ) -> dict[str, Known]:
+        """Those of these records whose person is who carries the key now: not where the person that is remembered is
+        still there, and the key was copied."""
+        numbers = {one: state.marketo_id for one, state in known.items() if state.in_marketo and state.marketo_id}
+        rows = await self._session.marketo.people("id", list(map(str, numbers.values())), ["id"]) if numbers else []
+        there = {int(row["id"]) for row in rows}
+        copied = {one for one, number in numbers.items() if number in there}
+        for one in sorted(copied):
+            self._tell(
+                f"{entity} {one}: person {keys[one]} in Marketo carries its key too, beside person {numbers[one]}, who "
+                f"is its own; run: crmsync compare {self._session.name} --repair, which takes the key from the other"
+            )
+        return {one: state for one, state in known.items() if one not in copied}
 
     async def _learn_ids(self, most: int) -> None:
         """Look up people whose Marketo id is not known yet. Who is not there was deleted in Marketo before."""
@@ -256,11 +289,16 @@ class Collector:
         winners = sorted({losers[person] for person in known})
         rows = await self._session.marketo.people("id", list(map(str, winners)), ["id", PERSON_KEY]) if winners else []
         keys = {int(row["id"]): str(row.get(PERSON_KEY) or "").lower() for row in rows}
+        whose = await owners(self._session, winners)
+        astray = {record: winner for winner, record in whose.items() if keys.get(winner, record) != record}
         for person, (entity, record_id, state) in known.items():
             winner = losers[person]
             if state.status in ("deleted", "merged", "converted"):
                 continue
-            if keys.get(winner) == record_id:
+            key = keys.get(winner)
+            if key in (record_id, "") and whose.setdefault(winner, record_id) == record_id:
+                if key == "":
+                    astray[record_id] = winner  # the loser's had been cleared before
                 await store.people.revive(tenant, entity, record_id, winner)
                 every = frozenset(self._fields[entity].two_way)
                 taken_over.setdefault(entity, []).append(Waiting(record_id, winner, every))
@@ -268,8 +306,9 @@ class Collector:
             await store.people.bury(tenant, entity, [record_id], "merged")
             self._tell(
                 f"{entity} {record_id}: its person was merged in Marketo into that of "
-                f"{keys.get(winner) or 'a person without a record'}; the record in Dynamics stays as it is"
+                f"{whose.get(winner) or key or 'a person without a record'}; the record in Dynamics stays as it is"
             )
+        await put_keys_back(self._session, astray)
         return taken_over
 
     async def _bury(self, people: Sequence[int]) -> None:

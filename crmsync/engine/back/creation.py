@@ -28,6 +28,7 @@ from crmsync.engine.refresh import Refresh, never
 from crmsync.engine.report import BackCounts
 from crmsync.engine.session import Session
 from crmsync.engine.settle import by_id
+from crmsync.engine.whereabouts import owners, put_keys_back
 from crmsync.errors import ColumnMissing, CrmsyncError, RecordRefused, RequestRefused, TryAgainLater
 from crmsync.fields.model import Selection
 from crmsync.marketo.outcomes import Outcome as Answer
@@ -114,10 +115,15 @@ class Creator:
             )
             known |= {one: state.status for one, state in found.items()}
         half_done = {one.marketo_id for one in waiting if one.record_id is not None}
+        # Whose key somebody cleared has a record all the same.
+        theirs = await owners(self._session, [one for one, key in keys.items() if not key and one not in half_done])
+        await put_keys_back(self._session, {record: one for one, record in theirs.items()})
         return {
             one
             for one, key in keys.items()
-            if not key or known.get(key) == "deleted" or (one in half_done and known.get(key, "gone") == "gone")
+            if (not key and one not in theirs)
+            or known.get(key) == "deleted"
+            or (one in half_done and known.get(key, "gone") == "gone")
         }
 
     async def _bodies(self, people: Sequence[dict[str, Any]]) -> dict[int, Body]:

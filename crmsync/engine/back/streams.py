@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.engine.back.fields import PersonFields
-from crmsync.engine.destination import TARGETS
+from crmsync.engine.destination import PERSON_KEY, TARGETS
 from crmsync.engine.session import Session
 from crmsync.errors import ColumnMissing, PagingTokenRefused, PermissionMissing
 from crmsync.fields.model import Selection
@@ -48,8 +48,10 @@ def person_fields(schema: DynamicsSchema, selection: Selection) -> dict[str, Per
 
 
 def watched(fields: Mapping[str, PersonFields]) -> tuple[str, ...]:
-    """The Marketo fields whose changes are asked for; one-way ones too, so that they can be told."""
-    return tuple(dict.fromkeys(name for one in fields.values() for name in (*one.two_way, *one.told)))
+    """The Marketo fields whose changes are asked for; one-way ones too, so that they can be told, and the key, so that
+    it is put back."""
+    names = tuple(dict.fromkeys(name for one in fields.values() for name in (*one.two_way, *one.told)))
+    return (*names, PERSON_KEY) if names and PERSON_KEY not in names else names
 
 
 def is_too_old(mark: Watermark, now: datetime) -> bool:

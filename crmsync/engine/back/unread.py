@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from crmsync.engine.back.fields import Ledger, PersonFields
-from crmsync.engine.destination import PERSON_KEY
 from crmsync.engine.session import Session
+from crmsync.engine.whereabouts import find_people
 from crmsync.state.inbox import Waiting
 from crmsync.state.records import DEAD
 
@@ -46,11 +46,10 @@ async def look_for_unread(
     if not agreed:
         return Unread()
     forms = await session.store.forms.of(session.name, name, agreed)
-    rows = await session.marketo.people(PERSON_KEY, list(agreed), ["id", PERSON_KEY, *names])
+    people = await find_people(session, {one: known[one].marketo_id for one in agreed}, names)
     numbers: dict[str, int | None] = {}
     changed: list[Waiting] = []
-    for row in rows:
-        key = str(row[PERSON_KEY]).lower()
+    for key, [row, *_] in people.items():
         numbers[key] = int(row["id"])
         own, (written, ledger) = forms.get(key, {}), agreed[key]
         foreign = [

@@ -20,13 +20,14 @@ from crmsync.engine.back.decide import Decision, decide
 from crmsync.engine.back.fields import Ledger, PersonFields
 from crmsync.engine.back.sending import Sender
 from crmsync.engine.back.work import Work
-from crmsync.engine.destination import PERSON_KEY
+from crmsync.engine.destination import BY_ID, PERSON_KEY
 from crmsync.engine.fingerprint import NEVER_AGREED, fingerprints
 from crmsync.engine.load import NOBODY, Loader
 from crmsync.engine.plan import SYNC_FILTER, Change
 from crmsync.engine.refresh import Refresh, never
 from crmsync.engine.report import BackCounts
 from crmsync.engine.session import Session
+from crmsync.engine.whereabouts import put_keys_back
 from crmsync.errors import CrmsyncError, RecordRefused, RequestRefused
 from crmsync.fields.model import Selection
 from crmsync.marketo.outcomes import Outcome as Answer
@@ -108,12 +109,17 @@ class WriteBack:
         self._forms = await self._session.store.forms.of(self._session.name, self._name, known)
         works, landing = [], Landing()
         landing.count(read=len(waiting))
+        without_key: dict[str, int] = {}
         for one in waiting:
             person, row, before = people.get(one.marketo_id), rows.get(one.record_id), known.get(one.record_id)
             if person is None or row is None or before is None or not self._concerns(one, person, row, before):
                 landing.done.append(one.record_id)
-            elif before.fingerprints is not None and before.field_set is not None:
+                continue
+            if str(person.get(PERSON_KEY) or "").lower() != one.record_id:
+                without_key[one.record_id] = one.marketo_id
+            if before.fingerprints is not None and before.field_set is not None:
                 works.append(self._decided(one, person, row, before, errors.get(one.record_id, ())))
+        await put_keys_back(self._session, without_key)
         await self._session.store.inbox.land(self._session.name, self._name, landing)
         self.counts += BackCounts(read=len(waiting))
         flight = await self._to_dynamics([work for work in works if work.values])
@@ -125,7 +131,8 @@ class WriteBack:
         """Whether person and record still belong together and are synced."""
         if before.status in (*DEAD, "filtered") or row.get(SYNC_FILTER) is False:
             return False
-        return str(person.get(PERSON_KEY) or "").lower() == one.record_id
+        # Who is remembered is the record's person, also without its key.
+        return before.marketo_id == one.marketo_id or str(person.get(PERSON_KEY) or "").lower() == one.record_id
 
     async def _people(self, waiting: Sequence[Waiting]) -> dict[int, dict[str, Any]]:
         wanted = sorted({name for one in waiting for name in one.fields if name in self._fields.mappings})
@@ -246,9 +253,9 @@ class WriteBack:
         if not works:
             return
         changes = [self._change(work) for work in works]
-        rows = [{PERSON_KEY: change.record_id, **change.payload} for change in changes]
+        rows = [{"id": change.marketo_id, PERSON_KEY: change.record_id, **change.payload} for change in changes]
         ids, marks = [change.record_id for change in changes], [change.fingerprints for change in changes]
-        flight, answers = await self._loader.call(ids, rows, "updateOnly", marks=marks)
+        flight, answers = await self._loader.call(ids, rows, BY_ID, marks=marks)
         await self._loader.note_forms(ids, rows, answers)
         answers = await self._loader.save(changes, answers)
         landing = Landing()
@@ -293,6 +300,7 @@ class WriteBack:
             payload,
             self._once_sent(work),
             is_new=False,
+            marketo_id=work.waiting.marketo_id,
             only=frozenset(payload),
             before=work.ledger.joined(),
         )

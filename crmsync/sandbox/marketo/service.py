@@ -20,7 +20,7 @@ from crmsync.sandbox.marketo.objects import COMPANY, SALES_PERSON, ObjectStore
 from crmsync.sandbox.marketo.people import People
 from crmsync.sandbox.marketo.person_writer import PersonWriter
 from crmsync.sandbox.marketo.quota import Quota
-from crmsync.sandbox.marketo.record_kinds import RecordKind, opportunity_kind, role_kind
+from crmsync.sandbox.marketo.record_kinds import OPPORTUNITY, ROLE, RecordKind, opportunity_kind, role_kind
 from crmsync.sandbox.marketo.records import Records
 from crmsync.sandbox.marketo.retyping import change_type
 from crmsync.sandbox.marketo.standard import FIELDS
@@ -99,6 +99,21 @@ class Marketo:
     def add_list(self, name: str, description: str | None = None) -> StaticList:
         """A static list made by hand by an administrator."""
         return self.lists.add(name, description, self.moment())
+
+    def tidy_up(self, target: str, key: str) -> bool:
+        """Delete a company, a sales person or an opportunity as an administrator does, used or not; whether it was
+        there."""
+        with self.database.transaction():
+            if target == "opportunity":
+                found = self.records.by_keys(OPPORTUNITY, [key.lower()])
+                self.records.delete_with(ROLE, "externalOpportunityId", [one.key for one in found.values()])
+                for record in found.values():
+                    self.records.delete(record)
+                return bool(found)
+            stored = self.objects[target].by_keys([key.lower()])
+            for one in stored.values():
+                self.objects[target].delete(one)
+            return bool(stored)
 
     def add_field(self, target: str, name: str, display_name: str, data_type: str) -> Field:
         """A custom field made by hand by an administrator, on people, companies or opportunities."""
