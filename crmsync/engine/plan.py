@@ -13,7 +13,7 @@ record waits for the link, not for its values.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -267,8 +267,8 @@ class Planner:
             change = Change(record_id, payload, marks, is_new=before is None, arrives=before is None)
             change.errors, change.kept = tuple(aside.errors), frozenset(aside.kept)
             if before is not None:
-                if before.in_marketo and before.fingerprints is None:
-                    change.withheld = withheld
+                if before.in_marketo:
+                    change.withheld = withheld - self._told_before(before)
                 change.in_marketo, change.marketo_id = before.in_marketo, before.marketo_id
                 change.parent_id = before.parent_id
                 change.arrives = not before.in_marketo or before.status != "synced"
@@ -382,6 +382,12 @@ class Planner:
                 withheld.append(name)
                 del payload[name]
         return frozenset(withheld)
+
+    def _told_before(self, before: Known) -> Set[str]:
+        """The fields of which something was agreed on; one that was parked until now is not among them."""
+        if before.fingerprints is None or before.field_set is None:
+            return frozenset()
+        return frozenset(self._field_sets[before.field_set])
 
     def _wrote_true(self, name: str, before: Known | None) -> bool:
         if before is None or not before.in_marketo or before.fingerprints is None or before.field_set is None:
