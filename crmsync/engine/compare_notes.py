@@ -74,7 +74,7 @@ async def say(
             if fields.attribute(field).is_secured and field in result.entities[name].fields:
                 column = fields.attribute(field).logical_name
                 result.notes.append(
-                    f"{name}.{column} is secured: what is changed in Marketo's '{field}' may stay there."
+                    f"{name}.{column} is secured: what is changed in Marketo's '{field}' may have to wait there."
                 )
 
 
