@@ -27,6 +27,7 @@ CrmsyncError
 │   └── StateUnavailable            the state database has been away for longer than a step waits
 ├── SchemaChanged                   refresh the schema and go on without what vanished
 │   ├── ColumnMissing               a selected column does not exist any more (``column``)
+│   │   └── ColumnHidden            column security keeps the sync user from reading it
 │   └── EntityMissing               an entity does not exist any more
 ├── ChangeTrackingExpired           the delta link is too old: a new first read
 ├── PagingTokenRefused              Marketo's paging token is too old or lost: a new one from a moment
@@ -229,6 +230,10 @@ class ColumnMissing(SchemaChanged):
     def __init__(self, message: str, *, column: str | None = None, **where: Any) -> None:
         super().__init__(message, **where)
         self.column = column
+
+
+class ColumnHidden(ColumnMissing):
+    """Column security keeps the sync user from reading a column: it reads as empty, whatever is in it."""
 
 
 class EntityMissing(SchemaChanged):

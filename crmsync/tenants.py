@@ -7,6 +7,7 @@ holds a secret, only where each one is (``crmsync.secrets``).
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -121,6 +122,18 @@ class FieldChoice(_Strict):
     rename: dict[MappedName, dict[str, str]] = {}
     time_zone: str | None = None
 
+    def including(self, columns: Mapping[str, Sequence[str]]) -> FieldChoice:
+        """The same choice with these columns, by entity, as if they were named; what is excluded stays so."""
+        more = {
+            name: (
+                *self.include.get(name, ()),
+                *(one for one in columns[name] if one not in self.exclude.get(name, ())),
+            )
+            for name in ENTITIES
+            if name != "connection" and name in columns
+        }
+        return self.model_copy(update={"include": self.include | more})
+
     @field_validator("time_zone")
     @classmethod
     def _known(cls, name: str | None) -> str | None:
@@ -180,6 +193,11 @@ class CustomEntity(_Strict):
     link: Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)?$")] | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+
+    def including(self, columns: Sequence[str]) -> CustomEntity:
+        """The same with these columns as if they were named; what is excluded stays so."""
+        more = (one for one in columns if one not in self.exclude)
+        return self.model_copy(update={"include": (*self.include, *more)})
 
     @model_validator(mode="before")
     @classmethod

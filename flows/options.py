@@ -163,6 +163,12 @@ class ResyncOptions(_Options):
         description="Read these again from their beginning, too: lead, contact and so on, or custom entities of the "
         "tenant file by their logical names. Without any only those whose fields changed are read again.",
     )
+    without_filter: list[LogicalName] = Field(
+        default=[],
+        title="Without their sync filter",
+        description="new_synctomkto was deleted on purpose on these: every record of them is synced from now on. Until "
+        "this is said, an entity whose filter is gone stops.",
+    )
     notify: bool = Field(
         default=True,
         title="Send the e-mail",

@@ -29,7 +29,7 @@ async def resync(tenant: TenantName, options: ResyncOptions = ResyncOptions()) -
     async with failure_told(tenant, "resync", notify=options.notify):
         await tasks.disable_sync(tenant, options.why)
         await tasks.refresh_schema(tenant)
-        cleared_up = await tasks.review_fields(tenant)
+        cleared_up = await tasks.review_fields(tenant, options.without_filter)
         report = await tasks.resync_records(tenant, options.entities)
         await tasks.enable_sync(tenant)
         if options.notify:

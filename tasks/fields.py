@@ -5,6 +5,8 @@ Marketo's documentation, "Microsoft Dynamics Sync: Field Sync" and "Edit Fields 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from crmsync.engine import resync, setup
 from crmsync.engine.setup import SchemaRefresh
 from crmsync.fields.model import Selection
@@ -61,11 +63,12 @@ async def select_fields(tenant: TenantName) -> Selection:
 
 
 @step(minutes=15)
-async def review_fields(tenant: TenantName) -> list[Parked]:
-    """Choose the fields anew after the schema changed; returns the parked fields that this cleared up."""
+async def review_fields(tenant: TenantName, without_filter: Sequence[str] = ()) -> list[Parked]:
+    """Choose the fields anew after the schema changed, and give up these entities' sync filters; returns the parked
+    fields that this cleared up."""
     async with writer_of(tenant) as session:
         began = session.clock()
-        selection = await resync.review_fields(session)
+        selection = await resync.review_fields(session, without_filter=without_filter)
         parked = await session.store.schemas.parked(tenant)
     cleared_up = [one for one in parked if one.reviewed_at is not None and one.reviewed_at >= began]
     await _show(tenant, selection)

@@ -131,6 +131,12 @@ async def resync(
         tuple[str, ...],
         Parameter(negative="", help="Read this one again in any case; may be given several times."),
     ] = (),
+    without_filter: Annotated[
+        tuple[str, ...],
+        Parameter(
+            negative="", help="Give up this entity's sync filter, deleted on purpose; may be given several times."
+        ),
+    ] = (),
     notify: Notify = True,
     json: Json = False,
     tenants: TenantsFolder = DEFAULT_TENANTS,
@@ -145,16 +151,20 @@ async def resync(
     Read contacts and a custom entity of the tenant file again, whatever changed:
 
         crmsync resync contoso --entity contact --entity new_eventregistration
+
+    Leads are no longer filtered: new_synctomkto was deleted there on purpose, and every lead is to be synced:
+
+        crmsync resync contoso --without-filter lead
     """
     console = terminal(stderr=json)
     file = load_tenant(tenant, tenants)
-    check_names(entity, names_of(file), tenant=tenant)
+    check_names((*entity, *without_filter), names_of(file), tenant=tenant)
     prepare(console, tenants=tenants, verbose=verbose)
     from flows.options import ResyncOptions
     from flows.resync import resync as flow
 
     console.print(f"[bold]Resyncing {tenant}[/]")
-    options = ResyncOptions(why=why, entities=list(entity), notify=notify)
+    options = ResyncOptions(why=why, entities=list(entity), without_filter=list(without_filter), notify=notify)
     report = await heard(console, lambda: flow(tenant, options))
     if json:
         print_json(report.model_dump())

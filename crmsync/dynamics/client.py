@@ -196,11 +196,17 @@ class DynamicsClient:
         return await rows.record_counts(self._channel, logical_names)
 
     async def glance(
-        self, links: Mapping[str, str], lookup_types: Container[str] = (), *, stamp: str | None = None
+        self,
+        links: Mapping[str, str],
+        lookup_types: Container[str] = (),
+        *,
+        stamp: str | None = None,
+        also: Iterable[str] = (),
     ) -> Glance:
-        """Whether anything changed behind these delta links (by entity), in one request, and whether definitions have
-        changed since ``stamp``. Rows of the entities in ``lookup_types`` tell what their lookups lead to."""
-        return await tracking.glance(self._channel, links, lookup_types, stamp=stamp)
+        """Whether anything changed behind these delta links (by entity), in one request, and whether definitions, those
+        of the entities in ``also`` as well, have changed since ``stamp``. Rows of the entities in ``lookup_types`` tell
+        what their lookups lead to."""
+        return await tracking.glance(self._channel, links, lookup_types, stamp=stamp, also=also)
 
     async def definitions_stamp(self, logical_names: Iterable[str]) -> str | None:
         """The stamp of these entities' definitions as they are now, for ``glance``; None where there is none."""

@@ -16,6 +16,8 @@ from crmsync.tenants import Tenant
 ROLE = "Marketo Sync User"
 DEPTH = "Global"
 
+READ_TEAM = "prvReadTeam"
+
 REACH = {
     "Basic": "the user's own records",
     "Local": "its business unit",
@@ -57,7 +59,7 @@ NEEDS: tuple[Need, ...] = (
     Need("prvReadRelationship", "look", "the schema is read"),
     Need("prvReadOptionSet", "look", "the labels of options are read"),
     Need("prvReadConnectionRole", "look", "as what a person takes part in an opportunity"),
-    Need("prvReadTeam", "look", "the names of teams that own records"),
+    Need(READ_TEAM, "look", "the names of teams that own records"),
     Need("prvReadBusinessUnit", "look", "where a user belongs"),
     Need("prvReadRole", "look", "validate tells whether the role is assigned"),
     Need("prvReadSolution", "look", "validate tells whether the solution is installed"),

@@ -25,8 +25,10 @@ class Attribute(BaseModel):
 
     ``options`` maps option value to its English (1033) label, for choices, states, statuses, multi-selects and (0/1)
     two-option columns. ``format`` is FormatName or Format (``Email``, ``Url``, ``DateOnly`` ...), ``behavior`` the
-    DateTimeBehavior. ``max_length`` counts UTF-16 units. ``min_value`` and ``max_value`` (both allowed) are those of
-    Integer, BigInt, Decimal, Double and Money columns; None when the snapshot is older than crmsync's reading of them.
+    DateTimeBehavior. ``hidden``: column security kept the sync user from reading it when the snapshot was taken, so
+    that it reads as empty, without an error. ``max_length`` counts UTF-16 units. ``min_value`` and ``max_value`` (both
+    allowed) are those of Integer, BigInt, Decimal, Double and Money columns; None when the snapshot is older than
+    crmsync's reading of them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -42,6 +44,7 @@ class Attribute(BaseModel):
     is_primary_id: bool = False
     is_primary_name: bool = False
     is_secured: bool = False
+    hidden: bool = False
     valid_for_read: bool = True
     valid_for_create: bool = True
     valid_for_update: bool = True
@@ -112,6 +115,11 @@ class DynamicsSchema(BaseModel):
     entities: dict[str, Entity]
     beside: dict[str, Entity] = {}
     stamp: str | None = None
+
+    def hides(self, entity: str | None, column: str | None) -> bool:
+        """Whether column security kept the sync user from reading this column."""
+        found = self.entities.get(entity or "")
+        return found is not None and (column or "") in found.attributes and found.attributes[column or ""].hidden
 
     def with_entities(self, entities: Iterable[Entity]) -> DynamicsSchema:
         """The same snapshot with these entities replaced."""

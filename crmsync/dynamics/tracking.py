@@ -9,7 +9,7 @@ Facts: "Use change tracking to synchronize data with external systems" (Microsof
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Container, Mapping, Sequence
+from collections.abc import AsyncGenerator, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -64,12 +64,19 @@ class Glance:
 
 
 async def glance(
-    channel: Channel, links: Mapping[str, str], lookup_types: Container[str] = (), *, stamp: str | None = None
+    channel: Channel,
+    links: Mapping[str, str],
+    lookup_types: Container[str] = (),
+    *,
+    stamp: str | None = None,
+    also: Iterable[str] = (),
 ) -> Glance:
     """The first page of changes behind each of these delta links, in one request. Rows of the entities in
-    ``lookup_types`` tell what their lookups lead to; ``stamp`` is that of the definitions as they are known."""
+    ``lookup_types`` tell what their lookups lead to; ``stamp`` is that of the definitions as they are known, those of
+    the entities in ``also`` as well."""
+    defined = {*links, *also}
     looks = [Operation(link, _glancing(name in lookup_types)) for name, link in links.items()]
-    operations = [Operation("WhoAmI"), *looks, Operation(question(links, stamp))]
+    operations = [Operation("WhoAmI"), *looks, Operation(question(defined, stamp))]
     reads = [as_json(WHO_AM_I), *[as_json(change_page)] * len(looks), as_json(SHAPE)]
     who, *parts, definitions = await send_all(channel, operations, reads)
     return Glance(
@@ -80,7 +87,7 @@ async def glance(
             # Whoever needs the page of an error asks again alone and is told what is wrong.
             if part.body is not None
         },
-        changes_in(definitions, channel, links),
+        changes_in(definitions, channel, defined),
     )
 
 

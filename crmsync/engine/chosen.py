@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.engine.back.streams import person_fields, watched
+from crmsync.engine.guards import remembering, why_stopped
 from crmsync.engine.session import Session
 from crmsync.engine.setup import saved_selection
 from crmsync.errors import StateMismatch
@@ -30,7 +31,8 @@ async def chosen_fields(session: Session) -> tuple[DynamicsSchema, Selection]:
         raise StateMismatch(
             "No fields were selected yet", tenant=session.name, remedy=f"Run: crmsync connect {session.name}"
         )
-    return DynamicsSchema.model_validate_json(schema), selection
+    found = DynamicsSchema.model_validate_json(schema)
+    return found, remembering(selection, found)
 
 
 def left_out(tenant: Tenant, schema: DynamicsSchema, selection: Selection) -> dict[str, str]:
@@ -57,7 +59,13 @@ def _why_not(name: str, tenant: Tenant, schema: DynamicsSchema, selection: Selec
         return f"the organization does not have or show it; {_by(name)} takes it up when it does"
     if needs not in selection.mappings:
         return f"its fields were never selected; {_by(name)} takes it up"
-    return None
+    return why_stopped(name, schema, selection)
+
+
+def is_stopped(tenant: Tenant, name: str, schema: DynamicsSchema, selection: Selection) -> bool:
+    """Whether an entity is left out for a guard that cannot be read, and for nothing else."""
+    wanted = name in (*tenant.entities, *tenant.custom_names) and name in schema.entities
+    return wanted and why_stopped(name, schema, selection) is not None
 
 
 def _by(name: str) -> str:
@@ -68,12 +76,14 @@ def _by(name: str) -> str:
 @dataclass(frozen=True)
 class Choice:
     """The digest of each entity that is carried, of each other one why it is not, the Marketo fields whose changes
-    go to Dynamics, and the stamp of Dynamics' definitions."""
+    go to Dynamics, and the stamp of Dynamics' definitions. Those ``stopped`` come back when their definition is another
+    one."""
 
     digests: ReadOnlyDict[str, str]
     left_out: ReadOnlyDict[str, str]
     watched: Sequence[str]
     stamp: str | None = None
+    stopped: frozenset[str] = frozenset()
 
 
 async def choice(session: Session) -> Choice:
@@ -88,7 +98,9 @@ async def choice(session: Session) -> Choice:
             name: selection_digest(session.tenant, schema, selection, name)
             for name in carried(session.tenant, schema, selection)
         }
-        kept = numbers, Choice(digests, without, watched(person_fields(schema, selection)), schema.stamp)
+        fields = watched(person_fields(schema, selection))
+        stopped = frozenset(name for name in without if is_stopped(session.tenant, name, schema, selection))
+        kept = numbers, Choice(digests, without, fields, schema.stamp, stopped)
         session.memo["choice"] = kept
     return kept[1]
 

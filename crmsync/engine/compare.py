@@ -23,8 +23,9 @@ from crmsync.engine.absence import Absence
 from crmsync.engine.back.fields import OPT_OUTS, PersonFields
 from crmsync.engine.back.optouts import OptedOut, let_opt_outs_win
 from crmsync.engine.back.streams import PERSON_ENTITIES
-from crmsync.engine.chosen import carried, chosen_fields, left_out
-from crmsync.engine.compare_notes import say
+from crmsync.engine.chosen import carried, is_stopped, left_out
+from crmsync.engine.column_rights import ensure_seen
+from crmsync.engine.compare_notes import as_far_as_seen, say
 from crmsync.engine.compare_roles import Mender, RoleComparison
 from crmsync.engine.comparison import Compared, Comparison, Difference, Kind
 from crmsync.engine.connections import ConnectionLane
@@ -45,7 +46,7 @@ from crmsync.engine.setup import ensure_bound
 from crmsync.engine.standing import LINKS, Coming, judge, judged
 from crmsync.engine.sync import stopping
 from crmsync.engine.whereabouts import find_people, take_keys
-from crmsync.errors import OperatorMustAct, RecordRefused, StateMismatch
+from crmsync.errors import ColumnMissing, OperatorMustAct, RecordRefused, StateMismatch
 from crmsync.fields.model import KEY_FIELDS, Selection
 from crmsync.fields.values import equal
 from crmsync.marketo.schema import Target
@@ -83,17 +84,18 @@ async def compare(
             await stack.enter_async_context(stopping(session))
         path = await DataPath.open(session, progress) if repair else None
         if path is not None:
+            await path.see_rights()
             # What was changed in Marketo since the last cycle is a change to bring to Dynamics, not a difference.
             await path.collect()
             await path.write_back()
         result = Comparison(tenant=session.name, started_at=session.clock())
-        schema, selection = await chosen_fields(session)
-        names = _comparable(session, schema, selection, entities)
+        schema, selection = path.shape if path else await as_far_as_seen(session, result)
+        names = _comparable(session, schema, selection, entities, result)
         for name in names:
             try:
                 await _compare(session, name, schema, selection, result, path, progress)
-            except LEAVE_OUT_CUSTOM as error:
-                if not may_be_left_out(name, error):
+            except (ColumnMissing, *LEAVE_OUT_CUSTOM) as error:
+                if not isinstance(error, ColumnMissing) and not may_be_left_out(name, error):
                     raise
                 result.leave_out(name, f"{error.message}. {error.remedy}" if error.remedy else error.message)
                 log.warning("%s: %s is not compared: %s", session.name, name, error)
@@ -107,12 +109,19 @@ async def compare(
     return result
 
 
-def _comparable(session: Session, schema: DynamicsSchema, selection: Selection, wanted: Sequence[str]) -> list[str]:
-    """The entities to compare, in order: roles behind all others, as a cycle carries them."""
+def _comparable(
+    session: Session, schema: DynamicsSchema, selection: Selection, wanted: Sequence[str], result: Comparison
+) -> list[str]:
+    """The entities to compare, in order: roles behind all others, as a cycle carries them. What is stopped is told."""
     names = [name for name in carried(session.tenant, schema, selection) if name != "connection"]
     names += [ROLE] if "opportunity" in names else []
     why = left_out(session.tenant, schema, selection)
-    for name in wanted:
+    for name in [one for one in why if is_stopped(session.tenant, one, schema, selection)]:
+        for one in {"opportunity": ("opportunity", ROLE), "connection": (ROLE,)}.get(name, (name,)):
+            if not wanted or one in wanted:
+                result.left_out[one] = why[name]
+    names = [name for name in names if name not in result.left_out]
+    for name in [one for one in wanted if one not in result.left_out]:
         if name not in names:
             raise OperatorMustAct(
                 f"This tenant does not sync {name}: {why['opportunity' if name == ROLE else name]}",
@@ -163,6 +172,7 @@ class _Entity:
         progress: ProgressListener | None,
     ) -> None:
         self._session = session
+        self._schema, self._selection = schema, selection
         self._entity = entity
         self._name = entity.logical_name
         self._custom = selection.custom_objects.get(self._name)
@@ -218,6 +228,8 @@ class _Entity:
         self.counts.filtered += filtered
         self.counts.tombstones += plan.tombstones
         self.counts.equal += len(rows) - filtered - plan.tombstones - len(found)
+        if found:
+            await ensure_seen(self._session.dynamics, self._schema, self._selection, self._name)
         await self._settle(found)
         if self._progress is not None:
             await self._progress(Progress(tenant=self._session.name, entity=self._name, done=self.counts.read))

@@ -13,11 +13,40 @@ from collections.abc import Sequence
 from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.engine.back.catchup import Gap
 from crmsync.engine.back.streams import NOT_READ, person_fields
+from crmsync.engine.chosen import chosen_fields
+from crmsync.engine.column_rights import changed_rights
 from crmsync.engine.comparison import Comparison
+from crmsync.engine.parking import with_metadata
 from crmsync.engine.report import ParkedField
 from crmsync.engine.session import Session
+from crmsync.fields.hidden import hidden_columns, is_needed, why_secured, without_fields
 from crmsync.fields.model import Selection
 from crmsync.state.lifecycle import TenantState
+
+
+async def as_far_as_seen(session: Session, result: Comparison) -> tuple[DynamicsSchema, Selection]:
+    """What is compared where nothing is written: schema and selection without the fields that column security hides by
+    now, which are told as the next cycle will park them."""
+    schema, selection = await chosen_fields(session)
+    for name in sorted(await changed_rights(session.dynamics, schema, selection)):
+        schema = await with_metadata(session, schema, name)
+    hidden = {
+        (mapping.entity, mapping.field): (mapping, why_secured(columns))
+        for mappings in selection.mappings.values()
+        for mapping in mappings
+        if (columns := hidden_columns(mapping, schema)) and not is_needed(mapping)
+    }
+    result.parked += [
+        ParkedField(
+            entity=mapping.entity,
+            attribute=mapping.attribute,
+            marketo_field=mapping.field,
+            since=session.clock(),
+            reason=reason,
+        )
+        for mapping, reason in hidden.values()
+    ]
+    return schema, without_fields(selection, {key: reason for key, (_, reason) in hidden.items()})
 
 
 async def say(
@@ -45,7 +74,7 @@ async def say(
             if fields.attribute(field).is_secured and field in result.entities[name].fields:
                 column = fields.attribute(field).logical_name
                 result.notes.append(
-                    f"{name}.{column} is secured: what is changed in Marketo's '{field}' may stay there."
+                    f"{name}.{column} is secured: what is changed in Marketo's '{field}' may have to wait there."
                 )
 
 

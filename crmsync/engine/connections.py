@@ -13,6 +13,7 @@ from typing import Any
 from crmsync.dynamics.schema import Entity
 from crmsync.dynamics.tracking import ChangePage
 from crmsync.engine.absence import Absence
+from crmsync.engine.column_rights import Prove, proves_nothing
 from crmsync.engine.lane import OVERLAP, PAGE_SIZE, prefetched
 from crmsync.engine.participants import of_connection
 from crmsync.engine.plan import Mode
@@ -20,6 +21,8 @@ from crmsync.engine.report import Counts
 from crmsync.engine.session import Session
 from crmsync.fields.model import Selection
 from crmsync.state.checkpoints import Checkpoint
+
+_GUARDS = ("_record1id_value", "_record2id_value", "_record2roleid_value")
 
 
 class ConnectionLane:
@@ -33,7 +36,9 @@ class ConnectionLane:
         selection: Selection,
         *,
         moved: Callable[[Checkpoint], Awaitable[None]],
+        prove: Prove = proves_nothing,
     ) -> None:
+        self._prove = prove
         self._session = session
         self._entity = entity
         self._select = selection.select(entity)
@@ -123,6 +128,8 @@ class ConnectionLane:
         )
 
     async def _note(self, rows: Sequence[dict[str, Any]], deleted: Sequence[str], read_number: int) -> int:
+        if any(rows and all(row.get(name) is None for row in rows) for name in _GUARDS):
+            await self._prove("connection")
         found = [one for row in rows if (one := of_connection(row)) is not None]
         sources = [row[self._entity.primary_id].lower() for row in rows] + list(deleted)
         if sources:

@@ -16,7 +16,8 @@ from crmsync.dynamics.schema import DynamicsSchema, Entity
 from crmsync.dynamics.tracking import ChangePage
 from crmsync.engine.back.direction import FromMarketo
 from crmsync.engine.back.streams import Glimpse
-from crmsync.engine.chosen import carried, checkpoint_of, chosen_fields, left_out, selection_digest
+from crmsync.engine.chosen import carried, checkpoint_of, chosen_fields, is_stopped, left_out, selection_digest
+from crmsync.engine.column_rights import changed_rights, ensure_seen
 from crmsync.engine.connections import ConnectionLane
 from crmsync.engine.destination import ROLE
 from crmsync.engine.due import DueRecords
@@ -24,7 +25,7 @@ from crmsync.engine.handover import Handover
 from crmsync.engine.lane import Lane
 from crmsync.engine.links import Links
 from crmsync.engine.look import look_again
-from crmsync.engine.parking import is_hidden_field, park_deleted, park_hidden
+from crmsync.engine.parking import is_hidden_field, park_deleted, park_hidden, park_team_names
 from crmsync.engine.refresh import refresh_metadata
 from crmsync.engine.report import Counts, ProgressListener
 from crmsync.engine.roles import Roles
@@ -41,6 +42,7 @@ from crmsync.errors import (
     CrmsyncError,
     EntityMissing,
     FeatureMissing,
+    OperatorMustAct,
     PermissionMissing,
     RecordRefused,
     RequestRefused,
@@ -92,7 +94,9 @@ class DataPath:
         self.notes: list[str] = []
         self.left_out = left_out(session.tenant, schema, selection)
         self.behind: set[str] = set()
-        self.from_marketo = FromMarketo(session, seen, self.refreshed)
+        self._stopped: set[str] = set()
+        self._see_guards()
+        self.from_marketo = FromMarketo(session, seen, self.refreshed, self.proved, self._stopped)
         self._refreshed: set[str] = set()
         self._starts: Counter[str] = Counter()
         self._tempos: dict[str, Tempo] = {}
@@ -172,6 +176,27 @@ class DataPath:
         self.notes += notes
         return self._schema.entities[name] if notes else None
 
+    async def proved(self, name: str) -> None:
+        """See whether all that is read of this entity can still be read; raises ``ColumnHidden``. For whoever has just
+        read an empty value where there was one."""
+        await ensure_seen(self._session.dynamics, *self.shape, name)
+
+    def _see_guards(self) -> None:
+        """Stop the entities of which a guard cannot be read, and go on with those of which it can again."""
+        now = left_out(self._session.tenant, *self.shape)
+        stopped = {name for name in now if is_stopped(self._session.tenant, name, *self.shape)}
+        for name in self._stopped - stopped:
+            self.left_out.pop(name, None)
+        self._stopped.clear()
+        self._stopped |= stopped
+        for name in sorted(stopped):
+            self.left_out[name] = now[name]
+            self.behind.discard(name)
+            note = f"{name} is left out: {now[name]}"
+            if note not in self.notes:
+                self.notes.append(note)
+                log.warning("%s: %s", self._session.name, note)
+
     async def take_definitions(self, changed: DefinitionChanges | None) -> None:
         """Read the definitions that Dynamics says have changed, before anything is converted by them."""
         if changed is None or not changed.entities:
@@ -184,6 +209,12 @@ class DataPath:
                 await self._park_hidden(change)
         self._schema = self._schema.model_copy(update={"stamp": changed.stamp})
         await keep_snapshot(self._session, "dynamics", self._schema)
+        self._see_guards()
+
+    async def see_rights(self) -> None:
+        """Before anything is compared: take up what column security hides by now, or does not hide any more."""
+        changed = await changed_rights(self._session.dynamics, *self.shape)
+        await self.take_definitions(DefinitionChanges(changed, self._schema.stamp))
 
     async def carry(self, name: str) -> None:
         """Carry one entity to its end: its first read where that is needed, else what changed; then what is due again.
@@ -229,7 +260,9 @@ class DataPath:
             if name in self.behind:
                 break
         self._close_parents()
-        self.notes += [note for note in self._links.notes if note not in self.notes]
+        if self._links.no_teams is not None:
+            found = await park_team_names(self._session, self._selection, self._links.no_teams)
+            self.notes += [note for note in found if note not in self.notes]
 
     def _close_parents(self) -> None:
         for parent, lane in self._parents.items():
@@ -251,7 +284,7 @@ class DataPath:
             return lanes[name], (await self._checkpoint(name)).read_number
 
         try:
-            await Handover(self._session, self.shape, self.entities, lane).run()
+            await Handover(self._session, self.shape, self.entities, lane, self.proved).run()
         finally:
             for name, used in lanes.items():
                 self.counts[name] = self.counts.get(name, Counts()) + used.counts
@@ -304,7 +337,7 @@ class DataPath:
         """This entity's way to Marketo."""
         entity, moved = self._schema.entities[name], moved or _nobody
         if name == "connection":
-            return ConnectionLane(self._session, entity, self._selection, moved=moved)
+            return ConnectionLane(self._session, entity, self._selection, moved=moved, prove=self.proved)
         lane = Lane(
             self._session,
             entity,
@@ -314,15 +347,17 @@ class DataPath:
             succession=Succession(self._session, self.entities),
             moved=moved,
             refresh=self.refreshed,
+            prove=self.proved,
             unread=self.from_marketo.reads_on,
         )
         await lane.open()
         return lane
 
     async def _carry_with_patience(self, name: str, *, through: bool) -> None:
-        while True:
+        while name not in self._stopped:
             try:
-                return await self._carry(name, through=through)
+                await self._carry(name, through=through)
+                return
             except (ChangeTrackingExpired, ColumnMissing) as change:
                 self._starts[name] += 1
                 if self._starts[name] == STARTS:
@@ -371,6 +406,7 @@ class DataPath:
         """Go on without the fields that Marketo does not take any more: their entities are read anew without them."""
         self._schema, self._selection, notes = await park_hidden(self._session, change)
         self.notes += notes
+        self._see_guards()
         self._tempos.clear()
         self._close_parents()
         await settle_all(self._session)  # calls of the same records were cut short
@@ -379,6 +415,7 @@ class DataPath:
         """Go on without the columns that Dynamics does not have any more: the entity is read anew without them."""
         self._schema, self._selection, notes = await park_deleted(self._session, name, self.shape, change)
         self.notes += notes
+        self._see_guards()
         self._tempos.pop(name, None)
 
     async def _carry(self, name: str, *, through: bool) -> None:
@@ -410,6 +447,8 @@ class DataPath:
 
         async def carry() -> None:
             nonlocal found
+            await self.proved(name)
+            self.ensure_carried(name)
             lane = await self.open_lane(name)
             try:
                 found = await lane.again([record_id], checkpoint.read_number if checkpoint else 1, mode="asked")
@@ -419,6 +458,16 @@ class DataPath:
 
         await self.without_hidden(carry)
         return bool(found)
+
+    def ensure_carried(self, name: str) -> None:
+        """Raise ``OperatorMustAct`` for an entity that is left out."""
+        if name in self.left_out:
+            raise OperatorMustAct(
+                f"This tenant does not sync {name}: {self.left_out[name]}",
+                tenant=self._session.name,
+                entity=name,
+                remedy=f"See what it syncs: crmsync status {self._session.name}",
+            )
 
     async def _checkpoint(self, name: str) -> Checkpoint:
         return await checkpoint_of(self._session, name, self._digest(name))

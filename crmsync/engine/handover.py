@@ -15,12 +15,13 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.engine.absence import Absence
 from crmsync.engine.back.fields import PersonFields
+from crmsync.engine.column_rights import Prove, proves_nothing
 from crmsync.engine.lane import Lane
-from crmsync.engine.plan import SYNC_FILTER
 from crmsync.engine.session import Session
 from crmsync.engine.succession import PEOPLE, Predecessor, Succession, contact_of, master_of, person_of, tombstone
 from crmsync.engine.uniting import Inheritance, Key, Row, Uniting
-from crmsync.fields.model import Selection
+from crmsync.fields.model import SYNC_FLAG, Selection
+from crmsync.fields.sync_filter import keeps_out
 from crmsync.state.succession import LONGEST_CHAIN
 
 BATCH = 300
@@ -36,7 +37,9 @@ class Handover:
         shape: tuple[DynamicsSchema, Selection],
         carried: Collection[str],
         lane: Callable[[str], Awaitable[tuple[Lane, int]]],
+        prove: Prove = proves_nothing,
     ) -> None:
+        self._prove = prove
         self._session = session
         self._schema, self._selection = shape
         self._lane = lane
@@ -61,7 +64,7 @@ class Handover:
         to_write: dict[str, set[str]] = {name: own}
         wanted: list[Inheritance] = []
         for one in inheritances:
-            if one.row is None or one.row.get(SYNC_FILTER) is False:
+            if one.row is None or keeps_out(self._schema.entities[one.entity], one.row):
                 await self._wait(one)
             else:
                 to_write.setdefault(one.entity, set()).add(one.heir)
@@ -85,10 +88,11 @@ class Handover:
         """Every heir that these records concern; and those of the records that go on, or may, as themselves."""
         known = await self._session.store.records.known(self._session.name, name, ids)
         named: list[tuple[Key, Predecessor]] = []
+        definition = self._schema.entities[name]
         for one, row in rows.items():
             if (master := master_of(row)) is not None:
                 named.append(((name, master), Predecessor(name, one, known.get(one))))
-            elif (contact := contact_of(name, row)) is not None and row.get(SYNC_FILTER) is not False:
+            elif (contact := contact_of(name, row)) is not None and not keeps_out(definition, row):
                 named.append((("contact", contact), Predecessor(name, one, known.get(one))))
         own = {one for one, row in rows.items() if master_of(row) is None}
         inherits = await self._succession.predecessors(name, {one: rows[one] for one in own})
@@ -131,6 +135,8 @@ class Handover:
         rows = await self._session.dynamics.read_by_ids(entity, self._selection.select(entity), ids)
         found = {str(row[entity.primary_id]).lower(): row for row in rows}
         await self._absence.gone(entity, [one for one in ids if one not in found])
+        if SYNC_FLAG in entity.attributes and rows and all(row.get(SYNC_FLAG) is None for row in rows):
+            await self._prove(name)  # people are united for good
         return found
 
     async def _wait(self, one: Inheritance) -> None:

@@ -23,6 +23,7 @@ from crmsync.engine.back.fields import PersonFields
 from crmsync.engine.back.streams import PERSON_ENTITIES
 from crmsync.engine.back.unread import note_unread
 from crmsync.engine.beside import beside
+from crmsync.engine.column_rights import Prove, proves_nothing
 from crmsync.engine.custom.below import Below
 from crmsync.engine.custom.planner import planner_for
 from crmsync.engine.destination import destination_in
@@ -76,7 +77,8 @@ class Window:
 
 class Lane:
     """Carries one entity of one tenant. ``moved`` is called with the checkpoint whenever it has moved, ``refresh``
-    reads the entity's metadata once more; ``unread`` says that more has happened to people in Marketo than was read."""
+    reads the entity's metadata once more, ``prove`` sees whether what is empty can be read; ``unread`` says that more
+    has happened to people in Marketo than was read."""
 
     def __init__(
         self,
@@ -89,6 +91,7 @@ class Lane:
         succession: Succession,
         moved: Callable[[Checkpoint], Awaitable[None]],
         refresh: Refresh = never,
+        prove: Prove = proves_nothing,
         unread: bool = False,
     ) -> None:
         self._session = session
@@ -98,7 +101,7 @@ class Lane:
         self._select = selection.select(entity)
         self._names = selection.field_names(entity.logical_name)
         self._columns = selection.columns(entity.logical_name)
-        self._planner = planner_for(session, entity, selection, links, refresh)
+        self._planner = planner_for(session, entity, selection, links, refresh, prove)
         self._observer: Observer = observer(session, entity)
         self._below = Below(session, entity, selection)
         self._absence = Absence(session)
@@ -235,6 +238,7 @@ class Lane:
         settled: bool = False,
         edited: bool = False,
     ) -> Plan:
+        await self._planner.prove_filter(rows)
         if not settled and (aside := await self._succession.put_aside(self._entity, rows, read_number)):
             rows = [row for row in rows if row[self._entity.primary_id].lower() not in aside]
         plan = await self._planner.plan(rows, read_number, mode=mode, needed=needed, edited=edited)

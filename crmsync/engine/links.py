@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
+from crmsync.dynamics.privileges import READ_TEAM, shortfall
 from crmsync.dynamics.rows import lookup
 from crmsync.dynamics.schema import Entity
 from crmsync.engine.destination import destination
-from crmsync.errors import CrmsyncError, EntityMissing, PermissionMissing
+from crmsync.errors import EntityMissing, PermissionMissing
 from crmsync.fields.model import OWNER_TEAM
 
 if TYPE_CHECKING:
@@ -48,10 +49,14 @@ class Links:
         self._denied: set[tuple[str, str]] = set()
         self._making: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._teams: dict[str, str | None] = {}
-        self.notes: list[str] = []
+        self._unnamed: set[str] = set()
+        self._sees_teams: bool | None = None
+        self.no_teams: str | None = None
+        """Why the names of teams cannot be read."""
 
     async def resolve(self, entity: str, payloads: Sequence[Payload], *, names_teams: bool) -> None:
-        """Put into the payloads what is not in the row itself: the team's name, the company of a customer contact."""
+        """Put into the payloads what is not in the row itself: the team's name, the company of a customer contact. The
+        name of a team that cannot be read stays as it is in Marketo: it is left out."""
         if names_teams:
             await self._name_teams(payloads)
         if entity == "opportunity":
@@ -97,12 +102,33 @@ class Links:
         unknown = owners - self._teams.keys()
         if unknown:
             users = await self._session.store.records.known(self._session.name, "systemuser", sorted(unknown))
-            maybe = sorted(unknown - users.keys())
-            names = await self._names("team", maybe) if maybe else {}
+            maybe = unknown - users.keys()
+            names = await self._names_of_teams(maybe) if maybe else {}
             self._teams |= dict.fromkeys(users) | {one: names.get(one) for one in maybe}
+            if maybe - names.keys() and not await self._sees_every_team():
+                self._unnamed |= maybe - names.keys()
         for payload in payloads:
             owner = payload.get(OWNER_LINK)
-            payload[OWNER_TEAM] = self._teams.get(owner) if owner else None
+            if owner in self._unnamed:
+                payload.pop(OWNER_TEAM, None)
+            else:
+                payload[OWNER_TEAM] = self._teams.get(owner) if owner else None
+
+    async def _names_of_teams(self, ids: Set[str]) -> dict[str, str]:
+        try:
+            return await self.names("team", sorted(ids))
+        except (PermissionMissing, EntityMissing) as error:
+            self._sees_teams, self.no_teams = False, error.message
+            return {}
+
+    async def _sees_every_team(self) -> bool:
+        """Whether a team that is not listed is none: asked once, and only where an owner is neither user nor team."""
+        if self._sees_teams is None:
+            dynamics = self._session.dynamics
+            depths = await dynamics.privilege_depths((await dynamics.who_am_i()).user_id)
+            why = shortfall(depths, READ_TEAM)
+            self._sees_teams, self.no_teams = why is None, why
+        return self._sees_teams
 
     async def _companies_of_customers(self, payloads: Sequence[Payload]) -> None:
         """A customer that is no account is a contact: the opportunity belongs to that contact's company."""
@@ -124,15 +150,9 @@ class Links:
         return {one: parent[1] if parent and parent[0] == "account" else None for one, parent in parents.items()}
 
     async def names(self, entity: str, ids: Sequence[str]) -> dict[str, str]:
-        """The names of teams or connection roles; what cannot be read has none, and that is told."""
-        return await self._names(entity, ids)
-
-    async def _names(self, entity: str, ids: Sequence[str]) -> dict[str, str]:
-        try:
-            rows = await self._read(entity, ["name"], ids)
-        except (PermissionMissing, EntityMissing) as error:
-            self._note(f"The names of {entity} records cannot be read: {error.message}", error)
-            return {}
+        """The names of teams or connection roles; raises ``PermissionMissing`` or ``EntityMissing`` where they
+        cannot be read, for that is another thing than to have none."""
+        rows = await self._read(entity, ["name"], ids)
         key = STANDARD[entity].primary_id
         return {row[key].lower(): row["name"] for row in rows if row.get("name")}
 
@@ -141,10 +161,6 @@ class Links:
     ) -> list[dict[str, Any]]:
         read = self._session.dynamics.read_by_ids
         return await read(STANDARD[entity], select, ids, lookup_types=lookup_types)
-
-    def _note(self, text: str, _: CrmsyncError) -> None:
-        if text not in self.notes:
-            self.notes.append(text)
 
 
 async def nobody(_: str, __: Sequence[str]) -> None:

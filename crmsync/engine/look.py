@@ -18,9 +18,10 @@ from datetime import datetime
 from crmsync.dynamics.definition_changes import DefinitionChanges
 from crmsync.dynamics.tracking import ChangePage
 from crmsync.engine.back.streams import PERSON_ENTITIES, Glimpse, glimpse
-from crmsync.engine.chosen import choice, due_again
+from crmsync.engine.chosen import Choice, choice, chosen_fields, due_again
 from crmsync.engine.destination import ROLE
 from crmsync.engine.participants import LOOKUP_TYPES
+from crmsync.engine.rights import DAILY, changed_since_seen
 from crmsync.engine.session import Session
 from crmsync.engine.setup import organization_replaced
 from crmsync.errors import RecordRefused, RequestRefused, TransportFailed
@@ -60,7 +61,8 @@ async def look(session: Session) -> Look:
     began = session.clock()
     chosen = await choice(session)
     checkpoints = await _with_delta_link(session, chosen.digests)
-    pages, definitions = await _first_pages(session, checkpoints, chosen.stamp)
+    pages, definitions = await _first_pages(session, checkpoints, chosen)
+    definitions = await _with_rights(session, chosen, definitions)
     if definitions is not None and definitions.entities:
         return Look(began, False, pages, definitions=definitions)
     if pages.keys() < chosen.digests.keys() or not all(page.is_idle for page in pages.values()):
@@ -85,9 +87,23 @@ async def look_again(session: Session) -> Again:
     """Ask both sides while a cycle is at work: what changed since they were asked last, where that is not known."""
     chosen = await choice(session)
     checkpoints = await _with_delta_link(session, chosen.digests)
-    pages, definitions = await _first_pages(session, checkpoints, chosen.stamp)
+    pages, definitions = await _first_pages(session, checkpoints, chosen)
     seen = await glimpse(session, chosen.watched) if session.tenant.to_dynamics else None
     return Again(pages, seen, definitions)
+
+
+async def _with_rights(session: Session, chosen: Choice, changed: DefinitionChanges | None) -> DefinitionChanges | None:
+    """Once a day, look at the sync user's rights: what these change of an entity is read like another definition."""
+    tenants, now = session.store.tenants, session.clock()
+    seen_at = (await tenants.get(session.name)).rights_seen_at
+    if seen_at is not None and now - seen_at < DAILY:
+        return changed
+    entities = await changed_since_seen(session.dynamics, *await chosen_fields(session), session.tenant)
+    if not entities:
+        await tenants.saw_rights(session.name, now)
+        return changed
+    known = changed or DefinitionChanges(frozenset(), chosen.stamp)
+    return DefinitionChanges(known.entities | entities, known.stamp)
 
 
 async def _is_left_over(session: Session, carried: Container[str]) -> bool:
@@ -121,13 +137,14 @@ async def _with_delta_link(session: Session, digests: Mapping[str, str]) -> dict
 
 
 async def _first_pages(
-    session: Session, checkpoints: dict[str, Checkpoint], stamp: str | None
+    session: Session, checkpoints: dict[str, Checkpoint], chosen: Choice
 ) -> tuple[dict[str, ChangePage], DefinitionChanges | None]:
     links = {name: one.delta_link for name, one in checkpoints.items() if one.delta_link}
     if not links:
         return {}, None
     try:
-        found = await session.dynamics.glance(links, {*LOOKUP_TYPES, *(links.keys() - set(ENTITIES))}, stamp=stamp)
+        lookups = {*LOOKUP_TYPES, *(links.keys() - set(ENTITIES))}
+        found = await session.dynamics.glance(links, lookups, stamp=chosen.stamp, also=chosen.stopped)
     except (RecordRefused, RequestRefused) as refusal:
         log.warning("%s: Dynamics took no batch, so each entity is asked alone: %s", session.name, refusal.message)
         return {}, None

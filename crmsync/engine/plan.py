@@ -5,13 +5,15 @@ is not overwritten with what Dynamics held before; a field whose change in Marke
 held back until that is decided (``crmsync.engine.back``).
 
 The sync filter follows Marketo's "Create a Custom Dynamics Sync Filter": only an explicit No in ``new_synctomkto``
-stops a record. A record is linked to its owner and company only when Marketo has them, since Marketo refuses a record
-that names a missing one; until then the record waits for the link, not for its values.
+stops a record (``crmsync.fields.sync_filter``). A value that was there and reads as empty now may be hidden by column
+security: the right to read it is proved before it is believed (``crmsync.engine.doubts``). A record is linked to its
+owner and company only when Marketo has them, since Marketo refuses a record that names a missing one; until then the
+record waits for the link, not for its values.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
@@ -19,7 +21,9 @@ from typing import Any, Literal
 
 from crmsync.dynamics.schema import Entity
 from crmsync.engine.back.fields import OPT_OUTS, Ledger, PersonFields
+from crmsync.engine.column_rights import Prove, proves_nothing
 from crmsync.engine.destination import TARGETS
+from crmsync.engine.doubts import Doubts
 from crmsync.engine.fingerprint import NEVER_AGREED, NOTHING, WIDTH, changed, fingerprints
 from crmsync.engine.links import COMPANY_LINK, OWNER_LINK, Links
 from crmsync.engine.refresh import Refresh, never
@@ -27,14 +31,14 @@ from crmsync.engine.session import Session
 from crmsync.engine.tombstones import Undone, is_tombstone
 from crmsync.errors import RecordRefused
 from crmsync.fields.convert import Converter
-from crmsync.fields.model import OWNER_TEAM, Selection
+from crmsync.fields.model import OWNER_TEAM, SYNC_FLAG, Selection
+from crmsync.fields.sync_filter import UNCLEAR, says_no
 from crmsync.marketo.outcomes import Outcome as Answer
 from crmsync.state.records import Known, Outcome, RecordStatus
 from crmsync.state.sql import now
 from crmsync.state.store import Store
 from crmsync.state.syncerrors import FieldKey, RefusedField, SyncError
 
-SYNC_FILTER = "new_synctomkto"
 Mode = Literal["changed", "forced", "whole", "asked"]
 """What is written of records that are read: what ``changed``; ``forced``, also a record that did not change (a link or
 a retry is due); ``whole``, every field of it, whatever was agreed on, and the record itself where Marketo lost it;
@@ -121,7 +125,12 @@ class Aside:
 
 
 def planner_of(
-    session: Session, entity: Entity, selection: Selection, links: Links, refresh: Refresh = never
+    session: Session,
+    entity: Entity,
+    selection: Selection,
+    links: Links,
+    refresh: Refresh = never,
+    prove: Prove = proves_nothing,
 ) -> Planner:
     """The planner of an entity, as the tenant file wants it."""
     name, some = entity.logical_name, session.tenant.accounts == "with_synced_people"
@@ -135,6 +144,7 @@ def planner_of(
         brings_companies=not (some and name == "opportunity"),
         recreate=session.tenant.deleted_in_marketo == "recreate",
         refresh=refresh,
+        prove=prove,
     )
 
 
@@ -153,15 +163,17 @@ class Planner:
         brings_companies: bool = True,
         recreate: bool = False,
         refresh: Refresh = never,
+        prove: Prove = proves_nothing,
     ) -> None:
         self._store = store
         self._refresh = refresh
+        self._prove = prove
         self._undone = Undone(store, tenant, entity.logical_name, recreate=recreate)
         self._is_person = TARGETS.get(entity.logical_name) == "person"
         self._one_way = frozenset(PersonFields(entity, selection).one_way)
         self._tenant = tenant
         self._names = selection.field_names(entity.logical_name)
-        self._filtering = SYNC_FILTER in entity.attributes
+        self._filtering = SYNC_FLAG in entity.attributes
         self._links = links
         self._links_to_companies = entity.logical_name != "account"
         self._mappings = mappings = selection.mappings[entity.logical_name]
@@ -182,6 +194,7 @@ class Planner:
             for mapping in self._mappings
             if mapping.attribute in entity.attributes
         }
+        self._doubts = Doubts(entity, self._mappings)
 
     @cached_property
     def _converter(self) -> Converter:
@@ -215,14 +228,16 @@ class Planner:
         converted: dict[str, dict[str, Any]] = {}
         refused: dict[str, dict[str, RecordRefused]] = {}
         for record_id, row in by_id.items():
-            if self._filtering and row.get(SYNC_FILTER) is False:
-                plan.filtered += 1
-                plan.outcomes.append(self._kept(record_id, known.get(record_id), "filtered", read_number))
-                continue
             found: dict[str, RecordRefused] = {}
             try:
+                if self._filtering and says_no(self._entity, row):
+                    plan.filtered += 1
+                    plan.outcomes.append(self._kept(record_id, known.get(record_id), "filtered", read_number))
+                    continue
                 converted[record_id] = self._converter.convert(row, found)
             except RecordRefused as refusal:
+                if refusal.code == UNCLEAR:
+                    self._converter.unexplained.add(SYNC_FLAG)
                 self._refuse(plan, record_id, known.get(record_id), refusal, read_number)
             if found:
                 refused[record_id] = found
@@ -234,6 +249,7 @@ class Planner:
             await self._leave_unneeded(plan, converted, known, read_number)
         await self._resolve(plan, by_id, converted, known, read_number)
         open_errors = await self._store.errors.refused_fields(self._tenant, name, list(converted))
+        doubted: set[str] = set()
         for record_id, payload in converted.items():
             before = known.get(record_id)
             aside = self._set_aside(
@@ -245,6 +261,8 @@ class Planner:
                 retry=mode != "changed",
             )
             marks, held_fields = aside.marks, held.get(record_id, frozenset())
+            if self._names_teams and OWNER_TEAM not in payload:
+                marks = self._as_agreed(OWNER_TEAM, before, marks)
             plan.healed += [(record_id, field_name) for field_name in aside.healed]
             if held_fields and before is not None and before.fingerprints is not None:
                 marks = self._hold(held_fields, before, payload, marks)
@@ -260,8 +278,8 @@ class Planner:
             change = Change(record_id, payload, marks, is_new=before is None, arrives=before is None)
             change.errors, change.kept = tuple(aside.errors), frozenset(aside.kept)
             if before is not None:
-                if before.in_marketo and before.fingerprints is None:
-                    change.withheld = withheld
+                if before.in_marketo:
+                    change.withheld = withheld - self._told_before(before)
                 change.in_marketo = before.in_marketo
                 is_its_own = before.in_marketo or before.status == "gone" or not self._is_person
                 change.marketo_id = before.marketo_id if is_its_own else None
@@ -271,7 +289,11 @@ class Planner:
                 change.agreed = _not_trusted(before) if self._is_person and before.in_marketo else None
                 change.only = None if mode == "whole" else self._only(before, marks)
                 change.before = self._ledger(before).joined() if before.fingerprints is not None else None
+                if before.in_marketo:
+                    doubted |= self._doubts.of(by_id[record_id], change, self._names, whole=mode == "whole")
             plan.changes.append(change)
+        if doubted and self._doubts.left(doubted, rows):
+            await self._prove(name)
         await self._link(plan.changes)
         return plan
 
@@ -314,6 +336,16 @@ class Planner:
             remedy=f"Delete this {name} and create it again without choosing its id; or delete the {other}.",
             next_attempt=now() + SAME_ID_AGAIN,
         )
+
+    async def prove_filter(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Prove that the sync filter can be read, where no row says anything and that would change what is kept out."""
+        if not self._filtering or not rows or not self._doubts.left({SYNC_FLAG}, rows):
+            return
+        name, secured = self._entity.logical_name, self._entity.attributes[SYNC_FLAG].is_secured
+        ids = [str(row[self._entity.primary_id]).lower() for row in rows]
+        known = {} if secured else await self._store.records.known(self._tenant, name, ids)
+        if secured or any(one.status == "filtered" for one in known.values()):
+            await self._prove(name)
 
     def _set_aside(
         self,
@@ -405,6 +437,12 @@ class Planner:
                 del payload[name]
         return frozenset(withheld)
 
+    def _told_before(self, before: Known) -> Set[str]:
+        """The fields of which something was agreed on; one that was parked until now is not among them."""
+        if before.fingerprints is None or before.field_set is None:
+            return frozenset()
+        return frozenset(self._field_sets[before.field_set])
+
     def _wrote_true(self, name: str, before: Known | None) -> bool:
         if before is None or not before.in_marketo or before.fingerprints is None or before.field_set is None:
             return False
@@ -425,6 +463,14 @@ class Planner:
         for name in fields & payload.keys():
             del payload[name]
             now[name] = agreed[name]
+        return now.joined()
+
+    def _as_agreed(self, name: str, before: Known | None, marks: bytes) -> bytes:
+        """The marks with that of a field whose value is not known as it was."""
+        if before is None or before.fingerprints is None:
+            return marks
+        now = Ledger(self._names, self._names, marks)
+        now[name] = self._ledger(before)[name]
         return now.joined()
 
     def _only(self, before: Known, marks: bytes) -> frozenset[str] | None:

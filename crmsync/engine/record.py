@@ -38,13 +38,7 @@ async def sync_record(session: Session, record: str) -> SyncReport:
     async with session.lease(patience=PATIENCE), stopping(session):
         path = await DataPath.open(session, None)
         path.from_marketo.reads_on = session.tenant.to_dynamics  # the cycles read what happened there
-        if entity in path.left_out:
-            raise OperatorMustAct(
-                f"This tenant does not sync {entity}: {path.left_out[entity]}",
-                tenant=session.name,
-                entity=entity,
-                remedy=f"See what it syncs: crmsync status {session.name}",
-            )
+        path.ensure_carried(entity)
 
         async def carry() -> None:
             known = await session.store.records.known(session.name, entity, [record_id])

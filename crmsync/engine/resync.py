@@ -19,9 +19,11 @@ from crmsync.fields.model import Selection
 from crmsync.state.lifecycle import TenantState
 
 
-async def review_fields(session: Session) -> Selection:
-    """Select the fields anew after the schema was refreshed; parked fields count as seen by an operator."""
-    selection = await select_fields(session)
+async def review_fields(session: Session, *, without_filter: Sequence[str] = ()) -> Selection:
+    """Select the fields anew after the schema was refreshed; parked fields count as seen by an operator. The sync
+    filters of the entities in ``without_filter`` were removed on purpose: their records are all synced from now on."""
+    check_names(without_filter, names_of(session.tenant), tenant=session.name)
+    selection = await select_fields(session, without_filter=without_filter)
     async with session.lease():
         await session.store.schemas.mark_reviewed(session.name)
     return selection

@@ -1,4 +1,5 @@
-"""Whether the sync user may do what the sync does: told before the first sync starts, not by a first sync that fails.
+"""Whether the sync user may do what the sync does: told before the first sync starts, not by a first sync that fails,
+and looked at once a day from then on.
 
 A privilege that does not reach the whole organization makes records look deleted, and a secured column without
 permission arrives empty and would clear Marketo's field; neither is an error of its own in Dynamics. "Use change
@@ -8,11 +9,15 @@ tracking to synchronize data with external systems", "Column-level security" (Mi
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import timedelta
 
 from crmsync.dynamics.client import DynamicsClient
 from crmsync.dynamics.column_security import readable_secured, secured_columns
 from crmsync.dynamics.pacing import together
 from crmsync.dynamics.privileges import needs, shortfall
+from crmsync.dynamics.schema import DynamicsSchema
+from crmsync.engine.column_rights import changed_rights
+from crmsync.engine.guards import guards_of
 from crmsync.errors import PermissionMissing
 from crmsync.fields.model import Selection
 from crmsync.tenants import ENTITIES, OPTIONAL, Tenant
@@ -21,21 +26,47 @@ Columns = Mapping[str, Collection[str]]
 """Logical names of columns, by entity."""
 
 
-async def ensure_rights(dynamics: DynamicsClient, selection: Selection | None, tenant: Tenant) -> None:
-    """Raise ``PermissionMissing`` that names every privilege and every selected column the sync user lacks.
+DAILY = timedelta(days=1)
+
+
+async def ensure_rights(
+    dynamics: DynamicsClient, selection: Selection | None, tenant: Tenant, *, first: bool = True
+) -> None:
+    """Raise ``PermissionMissing`` that names every privilege and every selected column the sync user lacks. Before the
+    ``first`` sync also the columns that the tenant file names, and those that crmsync goes by; later these are parked,
+    or stop their entity.
 
     Six calls or so. Columns that were deleted are no matter of rights: the sync parks them. Entities that the rest does
     without are left out, not refused.
     """
     user = (await dynamics.who_am_i()).user_id
+    await _ensure_privileges(dynamics, user, tenant, ("read", "write", "create"))
+    columns = selected_columns(selection) if selection else {}
+    if selection and first:
+        for entity, names in columns.items():
+            names |= {column for one, column in guards_of(entity, selection) if one == entity}
+            names |= {name for one, some in tenant.fields.include.items() if one == entity for name in some}
+    hidden = await unreadable(dynamics, user, columns)
+    if hidden:
+        raise hides_columns(hidden, tenant=tenant.tenant)
+
+
+async def changed_since_seen(
+    dynamics: DynamicsClient, schema: DynamicsSchema, selection: Selection, tenant: Tenant
+) -> frozenset[str]:
+    """The daily look: the entities of which column security hides other columns than the snapshot says. One call an
+    entity and two; raises ``PermissionMissing`` where the sync user may not read any more what the sync reads."""
+    user = (await dynamics.who_am_i()).user_id
+    await _ensure_privileges(dynamics, user, tenant, ("read",))
+    return await changed_rights(dynamics, schema, selection)
+
+
+async def _ensure_privileges(dynamics: DynamicsClient, user: str, tenant: Tenant, rights: Collection[str]) -> None:
     depths = await dynamics.privilege_depths(user)
-    required = [one.name for one in needs(tenant) if one.right != "look" and one.entity not in OPTIONAL]
+    required = [one.name for one in needs(tenant) if one.right in rights and one.entity not in OPTIONAL]
     lacking = [text for name in required if (text := shortfall(depths, name))]
     if lacking:
         raise lacks_privileges(lacking, tenant=tenant.tenant)
-    hidden = await unreadable(dynamics, user, selected_columns(selection) if selection else {})
-    if hidden:
-        raise hides_columns(hidden, tenant=tenant.tenant)
 
 
 def selected_columns(selection: Selection) -> dict[str, set[str]]:

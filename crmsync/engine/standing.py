@@ -14,8 +14,9 @@ from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.engine.absence import Absence
 from crmsync.engine.comparison import Difference
 from crmsync.engine.links import COMPANY_LINK, OWNER_LINK
-from crmsync.engine.plan import SYNC_FILTER
 from crmsync.engine.session import Session
+from crmsync.fields.model import SYNC_FLAG
+from crmsync.fields.sync_filter import keeps_out
 from crmsync.state.syncerrors import TO_DYNAMICS, TO_MARKETO, SyncError
 from crmsync.state.waits import WAITING, Kind, Wait
 
@@ -108,11 +109,11 @@ class Coming:
             return set()
         ledger = await self._session.store.records.known(self._session.name, name, sorted(ids))
         entity, unknown = self._schema.entities[name], sorted(ids - ledger.keys())
-        select = [entity.primary_id, *({SYNC_FILTER} & entity.attributes.keys())]
+        select = [entity.primary_id, *({SYNC_FLAG} & entity.attributes.keys())]
         rows = await self._session.dynamics.read_by_ids(entity, select, unknown) if unknown else []
         if len(rows) < len(unknown):
             await self._absence.prove(entity)
-        there = {str(row[entity.primary_id]).lower() for row in rows if row.get(SYNC_FILTER) is not False}
+        there = {str(row[entity.primary_id]).lower() for row in rows if not keeps_out(entity, row)}
         coming = there | {one for one, known in ledger.items() if known.status in _TO_COME}
         self._known |= {(name, one): one in coming for one in ids}
         return coming

@@ -14,10 +14,10 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from crmsync.dynamics.schema import Entity
-from crmsync.engine.plan import SYNC_FILTER
 from crmsync.engine.session import Session
 from crmsync.engine.tombstones import QUALIFIED
 from crmsync.engine.tombstones import master_of as master_of
+from crmsync.fields.sync_filter import keeps_out
 from crmsync.state.records import Known
 from crmsync.state.succession import Tombstone
 
@@ -79,8 +79,8 @@ class Succession:
         if name not in PEOPLE:
             return set()
         by_id = {str(row[key]).lower(): row for row in rows}
-        aside = await self._losers(name, by_id, read_number) | await self._qualified(name, by_id)
-        heirs = {one: row for one, row in by_id.items() if one not in aside and _may_inherit(row)}
+        aside = await self._losers(name, by_id, read_number) | await self._qualified(entity, by_id)
+        heirs = {one: row for one, row in by_id.items() if one not in aside and _may_inherit(entity, row)}
         found = await self.predecessors(name, heirs)
         tombstones: list[Tombstone] = []
         for heir, some in found.items():
@@ -135,14 +135,15 @@ class Succession:
             await store.succession.land(tenant, tombstones)
         return aside
 
-    async def _qualified(self, name: str, by_id: Mapping[str, Row]) -> set[str]:
+    async def _qualified(self, entity: Entity, by_id: Mapping[str, Row]) -> set[str]:
         """Qualified leads that name their contact, and pass the filter themselves."""
+        name = entity.logical_name
         if "contact" not in self._carried:
             return set()
         contacts = {
             one: contact
             for one, row in by_id.items()
-            if _may_inherit(row) and (contact := contact_of(name, row)) is not None
+            if _may_inherit(entity, row) and (contact := contact_of(name, row)) is not None
         }
         if not contacts:
             return set()
@@ -177,5 +178,5 @@ def _went_on(lead: Known | None, heir: str) -> bool:
     return heir == lead.middle_id if lead.parent_id is None else heir != lead.parent_id == lead.middle_id
 
 
-def _may_inherit(row: Row) -> bool:
-    return row.get(SYNC_FILTER) is not False and master_of(row) is None
+def _may_inherit(entity: Entity, row: Row) -> bool:
+    return not keeps_out(entity, row) and master_of(row) is None

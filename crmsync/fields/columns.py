@@ -23,6 +23,8 @@ ALWAYS_OF_CUSTOM = ("statecode", "statuscode", "createdon")
 
 LEFT_OUT = "left out by the tenant file"
 
+HIDDEN = "column security keeps the sync user from reading it: it reads as empty and would clear the field"
+
 
 class Wanted(NamedTuple):
     """A column that is to be synced. ``entry`` is its place in the default map, ``renamed`` the tenant's own field."""
@@ -125,6 +127,8 @@ def _why_unreadable(attribute: Attribute, mine: _Choice) -> str | None:
         return f"a shadow of {attribute.attribute_of}, which is the column to choose"
     if not attribute.readable:
         return "the Web API does not let it be read"
+    if attribute.hidden:
+        return HIDDEN
     if attribute.is_secured and attribute.logical_name not in mine.named:
         return (
             "column security: without permission it reads as empty and would clear the field; "

@@ -125,6 +125,7 @@ def _aspects(entity: str, was: Attribute, now: Attribute) -> Iterator[Change]:
         ("targets", ", ".join(was.targets), ", ".join(now.targets)),
         ("readable", _yes_or_no(was.readable), _yes_or_no(now.readable)),
         ("column security", _yes_or_no(was.is_secured), _yes_or_no(now.is_secured)),
+        ("hidden from the sync user", _yes_or_no(was.hidden), _yes_or_no(now.hidden)),
     )
     for aspect, before, after in aspects:
         if before != after:

@@ -1,4 +1,5 @@
-"""Selected fields that do not work any more: Marketo does not show them, or a type has changed on either side.
+"""Selected fields that do not work any more: Marketo does not show them, a type has changed on either side, or column
+security hides the column from the sync user.
 
 What describe tells of is what is there: "Describe is the primary source of truth for whether fields are available for
 use" ("Leads", Marketo REST API). A field that was created over the API can be hidden and shown again, never deleted; an
@@ -17,6 +18,9 @@ from crmsync.fields.typemap import carries, holds
 from crmsync.marketo.schema import Field, MarketoSchema, Target
 
 REASON = "Marketo does not show the field any more: it is hidden or removed there; the column in Dynamics is kept"
+SECURED = "column security keeps the sync user from reading it: "
+"""How the reason begins where the column reads as empty, whatever is in it."""
+
 RETYPED = "a type has changed: "
 """How the reason begins where the field and the column are there, but do not fit each other as they were selected."""
 
@@ -44,12 +48,30 @@ def hidden(selection: Selection, marketo: MarketoSchema) -> Iterator[Mapping]:
 
 def unfit(selection: Selection, dynamics: DynamicsSchema, marketo: MarketoSchema) -> Iterator[Unfit]:
     """The mappings whose field is not there, or does not take what is sent, or whose column has other values than the
-    mapping converts. Columns that are gone are not among them."""
+    mapping converts, or cannot be read. Columns that are gone are not among them."""
     for mapping in (mapping for mappings in selection.mappings.values() for mapping in mappings):
         if not is_shown(marketo, mapping.target, mapping.field):
             yield Unfit(mapping, REASON)
+        elif secured := hidden_columns(mapping, dynamics):
+            yield Unfit(mapping, why_secured(secured))
         elif (why := _why_retyped(mapping, dynamics, marketo)) is not None:
             yield Unfit(mapping, f"{RETYPED}{why}; run resync")
+
+
+def hidden_columns(mapping: Mapping, dynamics: DynamicsSchema) -> list[str]:
+    """The columns of a mapping that the sync user may not read. Without the link of a custom object it is no field that
+    is lacking: the whole entity stops."""
+    if mapping.convert == "link":
+        return []
+    entity = dynamics.entities.get(mapping.entity)
+    columns = entity.attributes if entity else {}
+    return [name for name in (mapping.attribute, *mapping.also) if name in columns and columns[name].hidden]
+
+
+def why_secured(columns: Iterable[str]) -> str:
+    """The reason for which a field of these columns is parked, with what brings it back."""
+    names = ", ".join(columns)
+    return f"{SECURED}Marketo's field is kept. Let a column security profile of the sync user read {names}, run resync"
 
 
 def _why_retyped(mapping: Mapping, dynamics: DynamicsSchema, marketo: MarketoSchema) -> str | None:

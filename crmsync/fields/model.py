@@ -153,7 +153,8 @@ class Selection(_Frozen):
     """The fields of one tenant. Entities stand in the order in which they are synced, mappings in that of the map.
 
     ``left_out`` are entities that the subscription does not take, and why. ``custom_objects`` are the custom entities
-    among the mappings: those that lead to people through others stand behind these.
+    among the mappings: those that lead to people through others stand behind these. ``filters`` are the entities that
+    have a sync filter, with the MetadataId of its column: one that was there and is gone lets nothing pass.
     """
 
     mappings: dict[str, tuple[Mapping, ...]]
@@ -162,6 +163,7 @@ class Selection(_Frozen):
     not_mapped: tuple[NotMapped, ...] = ()
     left_out: dict[str, str] = {}
     custom_objects: dict[str, CustomObject] = {}
+    filters: dict[str, str] = {}
 
     def select(self, entity: Entity) -> tuple[str, ...]:
         """Names for ``$select``, sorted, without the primary key; a column that is gone from ``entity`` is left out."""

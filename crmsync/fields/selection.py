@@ -12,7 +12,7 @@ from typing import Literal
 from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.errors import FeatureMissing, FieldBudgetExceeded, NativeSyncOn
 from crmsync.fields.catalogue import DefaultMap, DerivedField, SystemField, default_map
-from crmsync.fields.columns import Wanted, columns
+from crmsync.fields.columns import HIDDEN, Wanted, columns
 from crmsync.fields.custom import with_custom_entities
 from crmsync.fields.model import FIELD_LENGTH, KEY_FIELDS, LINK_FIELDS, Mapping, NotMapped, Selection, WorksheetRow
 from crmsync.fields.naming import DisplayNames, check_choice
@@ -121,7 +121,10 @@ class _Chooser:
         first, *others = derived.columns
         found = self._existing(target, field)
         missing = [column for column in derived.columns if column not in attributes]
-        if missing:
+        unread = [column for column in derived.columns if column in attributes and attributes[column].hidden]
+        if unread:
+            self._not_mapped.append(NotMapped(entity=entity, attribute=unread[0], reason=HIDDEN))
+        elif missing:
             reason = f"the organization has no such column, and {field} follows from it"
             self._not_mapped.append(NotMapped(entity=entity, attribute=missing[0], reason=reason))
         elif excluded & set(derived.columns):

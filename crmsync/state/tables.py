@@ -54,6 +54,7 @@ tenants = sa.Table(
     sa.Column("doubt", sa.String(40)),
     sa.Column("doubt_reason", sa.Text),
     sa.Column("doubted_at", UtcTime),
+    sa.Column("rights_seen_at", UtcTime),
     sa.Column("updated_at", UtcTime, nullable=False),
 )
 

@@ -48,7 +48,8 @@ class Binding(BaseModel):
 class TenantRow(BaseModel):
     """What the store knows of a tenant. ``key_is_fresh``: crmsync itself created the person key field, so that no
     person of the subscription can carry an older value of it. ``doubt`` is the class of an error that stops the tenant
-    if it is met again, ``doubt_reason`` what it said and ``doubted_at`` when it was met first (UTC)."""
+    if it is met again, ``doubt_reason`` what it said and ``doubted_at`` when it was met first (UTC).
+    ``rights_seen_at``: when the sync user's rights were looked at last (UTC)."""
 
     tenant: str
     state: TenantState = TenantState.NEW
@@ -58,6 +59,7 @@ class TenantRow(BaseModel):
     doubt: str | None = None
     doubt_reason: str | None = None
     doubted_at: datetime | None = None
+    rights_seen_at: datetime | None = None
     updated_at: datetime | None = None
 
 
@@ -167,6 +169,11 @@ class TenantStore(SubStore):
         values = {"doubt": kind, "doubt_reason": reason, "doubted_at": at}
         async with self._engine.begin() as connection:
             await connection.execute(sa.update(tenants).where(tenants.c.tenant == tenant).values(values))
+
+    async def saw_rights(self, tenant: str, at: datetime) -> None:
+        """The sync user's rights were looked at, and are as they are known."""
+        async with self._engine.begin() as connection:
+            await connection.execute(sa.update(tenants).where(tenants.c.tenant == tenant).values(rights_seen_at=at))
 
     async def set_key_is_fresh(self, tenant: str) -> None:
         async with self._engine.begin() as connection:

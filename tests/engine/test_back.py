@@ -8,8 +8,10 @@ import pytest
 import sqlalchemy as sa
 
 from crmsync.engine.status import status
+from crmsync.state.syncerrors import TO_DYNAMICS
 from crmsync.state.tables import records
 from tests.engine.both_sides import a_synced, assert_quiet, change_in_dynamics, change_in_marketo, cycle_as, in_dynamics
+from tests.engine.scenarios.acts import sync_errors
 from tests.world import World
 
 
@@ -116,6 +118,8 @@ async def test_a_secured_column_is_told_and_skipped_and_the_others_are_written(c
     row = await in_dynamics(connected, "contact", contact, "jobtitle", "mobilephone")
     assert (row["jobtitle"], row["mobilephone"]) == ("Chief", "+1 555 0100")
     assert any("contact.mobilephone is secured" in note for note in report.notes)
+    [error] = await sync_errors(connected, contact)
+    assert (error.field, error.direction, error.code) == ("mobilePhone", TO_DYNAMICS, "0x8004F507")
     await assert_quiet(connected)
 
 

@@ -23,13 +23,14 @@ DYNAMICS = [
     "Privilege to read systemuser", "Change tracking of systemuser", "Selected fields of systemuser",
     "Field security of systemuser",
     "Privilege to read account", "Change tracking of account", "Selected fields of account",
-    "Field security of account",
+    "Field security of account", "Sync filter of account",
     "Privilege to read lead", "Privilege to write lead", "Change tracking of lead", "Selected fields of lead",
-    "Field security of lead",
+    "Field security of lead", "Sync filter of lead",
     "Privilege to read contact", "Privilege to write contact", "Change tracking of contact",
-    "Selected fields of contact", "Field security of contact",
+    "Selected fields of contact", "Field security of contact", "Sync filter of contact",
     "Privilege to read opportunity", "Change tracking of opportunity", "Selected fields of opportunity",
-    "Field security of opportunity", "Privilege to read connection", "Change tracking of connection",
+    "Field security of opportunity", "Sync filter of opportunity",
+    "Privilege to read connection", "Change tracking of connection",
     "Clock of Dynamics",
 ]  # fmt: skip
 MARKETO = [

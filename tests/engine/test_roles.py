@@ -11,6 +11,7 @@ from crmsync.engine.destination import ROLE
 from crmsync.engine.sync import cycle
 from crmsync.sandbox.dataverse.connections import role_id
 from tests.engine.test_crash import Hurried
+from tests.engine.unprepared import lower_privilege, take_privilege
 from tests.world import World
 
 
@@ -238,3 +239,22 @@ async def test_a_call_that_was_never_executed_is_given_up_beside_other_roles_of_
 
     assert await store.flights.all("contoso") == []
     assert await roles(connected, new) == {one: {"Contact": True}, other: {"Influencer": False}}
+
+
+async def test_a_role_whose_name_cannot_be_read_any_more_keeps_it(connected: World) -> None:
+    admin = await connected.admin()
+    contact = await a_contact(admin, "Named")
+    new = await admin.create("opportunities", {"name": "Deal"})
+    await connect(admin, new, contact, "Influencer")
+    await connected.cycle()
+    await take_privilege(connected, "prvReadConnectionRole")
+    await admin.update("opportunities", new, {"parentcontactid@odata.bind": f"/contacts({contact})"})
+
+    report = await connected.cycle()
+
+    assert await roles(connected, new) == {contact: {"Influencer": False}}
+    assert "prvReadConnectionRole" in report.left_out["opportunityrole"]
+
+    await lower_privilege(connected, "prvReadConnectionRole", "Global")
+    await connected.cycle()
+    assert await roles(connected, new) == {contact: {"Influencer": True}}

@@ -79,8 +79,9 @@ async def user_id(world: World) -> str:
 
 
 async def role_id(world: World) -> str:
-    (found,) = await rows(world, "roles", select="roleid", filter="name eq 'Marketo Sync User'")
-    return str(found["roleid"])
+    """The sync user's role; business units below the root have copies of it."""
+    found = await rows(world, "roles", select="_parentrootroleid_value", filter="name eq 'Marketo Sync User'")
+    return str(next(one["roleid"] for one in found if one["_parentrootroleid_value"] in (None, one["roleid"])))
 
 
 async def take_privilege(world: World, name: str) -> None:
@@ -106,11 +107,11 @@ async def custom_column(world: World, entity: str) -> str:
     return str(next(row["LogicalName"] for row in found if row["LogicalName"].startswith(("new_", "cr_"))))
 
 
-async def secure(world: World, entity: str, column: str) -> None:
-    """Switch column security on for a column."""
+async def secure(world: World, entity: str, column: str, *, secured: bool = True) -> None:
+    """Switch column security on or off for a column."""
     path = f"EntityDefinitions(LogicalName='{entity}')/Attributes(LogicalName='{column}')"
     definition = await (await world.admin()).channel.get(path)
-    await send(world, "PUT", path, definition | {"IsSecured": True}, **{"MSCRM.MergeLabels": "true"})
+    await send(world, "PUT", path, definition | {"IsSecured": secured}, **{"MSCRM.MergeLabels": "true"})
 
 
 Break = Callable[[World], Awaitable[None]]

@@ -23,14 +23,14 @@ from crmsync.engine.fingerprint import NEVER_AGREED, fingerprints
 from crmsync.engine.landed import MODIFIED_BY
 from crmsync.engine.links import COMPANY_LINK, OWNER_LINK
 from crmsync.engine.load import NOBODY
-from crmsync.engine.plan import SYNC_FILTER
 from crmsync.engine.refresh import Refresh, never
 from crmsync.engine.report import BackCounts
 from crmsync.engine.session import Session
 from crmsync.engine.settle import by_id
 from crmsync.engine.whereabouts import owners, put_keys_back
 from crmsync.errors import ColumnMissing, CrmsyncError, RecordRefused, RequestRefused, TryAgainLater
-from crmsync.fields.model import Selection
+from crmsync.fields.model import SYNC_FLAG, Selection
+from crmsync.fields.sync_filter import yes_of
 from crmsync.marketo.outcomes import Outcome as Answer
 from crmsync.state.inbox import Creation, Waiting
 from crmsync.state.records import Outcome
@@ -146,8 +146,8 @@ class Creator:
                 values[self._fields.attribute(name).logical_name] = self._fields.back(name, value)
             except RecordRefused:
                 left_out.add(name)
-        if SYNC_FILTER in self._fields.entity.attributes:
-            values[SYNC_FILTER] = True
+        if (yes := yes_of(self._fields.entity)) is not None:
+            values[SYNC_FLAG] = yes
         choice = self._session.tenant.create_in_dynamics
         owner = choice.owner if choice is not None else None
         if owner is None and person.get(OWNER_LINK) in links["systemuser"]:
@@ -197,7 +197,7 @@ class Creator:
             column: value
             for column, value in body.values.items()
             if column not in attributes
-            or column in (*OPT_OUTS, SYNC_FILTER)
+            or column in (*OPT_OUTS, SYNC_FLAG)
             or attributes[column].required_level in ("ApplicationRequired", "SystemRequired")
         }
         gone = {name for name in self._fields.two_way if self._fields.attribute(name).logical_name not in kept}

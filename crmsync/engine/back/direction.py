@@ -9,13 +9,14 @@ The order is that of the white paper ("Order of a cycle"): read both sides, then
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Container, Iterable
 
 from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.engine.back.collect import PAGES_A_ROUND, Collector
 from crmsync.engine.back.creation import Creator
 from crmsync.engine.back.streams import Glimpse, not_read, person_fields
 from crmsync.engine.back.writeback import WriteBack
+from crmsync.engine.column_rights import Prove, proves_nothing
 from crmsync.engine.destination import destination
 from crmsync.engine.load import Loader
 from crmsync.engine.refresh import Refresh, never
@@ -29,11 +30,21 @@ log = logging.getLogger("crmsync.engine")
 
 class FromMarketo:
     """Both stages; ``counts`` and ``notes`` grow as they work. ``selection`` may have lost fields between them.
-    ``seen`` is what a glimpse found already, ``refresh`` reads an entity's metadata once more."""
+    ``seen`` is what a glimpse found already, ``refresh`` reads an entity's metadata once more, ``prove`` sees whether
+    what is empty can be read. What waits for an entity that is ``stopped`` goes on waiting."""
 
-    def __init__(self, session: Session, seen: Glimpse | None = None, refresh: Refresh = never) -> None:
+    def __init__(
+        self,
+        session: Session,
+        seen: Glimpse | None = None,
+        refresh: Refresh = never,
+        prove: Prove = proves_nothing,
+        stopped: Container[str] = (),
+    ) -> None:
         self._session = session
         self._refresh = refresh
+        self._prove = prove
+        self._stopped = stopped
         self.seen = seen
         self._more_to_create = False
         self._go_on_after: dict[str, str] = {}
@@ -72,6 +83,8 @@ class FromMarketo:
         self.reads_on = bool(collector.behind)
         self._more_to_create = False
         for name, mine in fields.items():
+            if name in self._stopped:
+                continue
             number = await self._session.store.records.field_set(self._session.name, name, mine.names)
             creator = Creator(self._session, mine, number, selection, self._refresh)
             self._more_to_create |= await creator.run(most=most)
@@ -82,10 +95,12 @@ class FromMarketo:
         if not self._session.tenant.to_dynamics:
             return
         for name, mine in person_fields(schema, selection).items():
+            if name in self._stopped:
+                continue
             number = await self._session.store.records.field_set(self._session.name, name, mine.names)
             where, columns = destination(name, self._session.marketo), selection.columns(name)
             loader = Loader(self._session, name, where, number, columns, mine)
-            work = WriteBack(self._session, mine, selection, loader, number, self._refresh)
+            work = WriteBack(self._session, mine, selection, loader, number, self._refresh, self._prove)
             try:
                 start = self._go_on_after.pop(name, "")
                 if not start:

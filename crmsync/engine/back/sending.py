@@ -97,7 +97,7 @@ class Sender:
             self._written(work, part)
             if search is not None:
                 search.took()
-        elif error.code == SECURED and search is None and self._without_secured(work, error.message):
+        elif error.code == SECURED and search is None and self._without_secured(work, error):
             return bool(work.values)
         elif isinstance(error, FeatureMissing) and error.code == NO_ETAGS and work.etag != ANY_VERSION:
             work.etag = ANY_VERSION
@@ -156,20 +156,19 @@ class Sender:
         work.etag = row.get("@odata.etag") or ANY_VERSION
         return all(row.get(column) == work.row.get(column) for column in columns)
 
-    def _without_secured(self, work: Work, message: str) -> bool:
-        """Leave out secured columns, and tell it; False when none can be told from the others.
-
-        One that was secured after the schema was read is known by its name in the refusal.
+    def _without_secured(self, work: Work, error: CrmsyncError) -> bool:
+        """Leave out the secured columns that may not be updated: each is a refused field, which is tried again. False
+        when none can be told from the others. One is known by its name in the refusal, else all may be meant.
         """
-        secured = [name for name in work.values if self._fields.attribute(name).is_secured]
+        secured = [name for name in work.values if _is_named(self._fields.attribute(name), error.message)]
         if not secured:
-            secured = [name for name in work.values if _is_named(self._fields.attribute(name), message)]
+            secured = [name for name in work.values if self._fields.attribute(name).is_secured]
         for name in secured:
             del work.values[name]
-            work.settled.add(name)
+            work.refused[name] = error
             column = self._fields.attribute(name).logical_name
             entity = self._fields.entity.logical_name
-            note = f"{entity}.{column} is secured: what is changed in Marketo's '{name}' stays there"
+            note = f"{entity}.{column} is secured: what is changed in Marketo's '{name}' waits there"
             if note not in self.notes:
                 self.notes.append(note)
         return bool(secured)

@@ -10,7 +10,7 @@ more, and the record is decided anew.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -20,16 +20,18 @@ from crmsync.engine.back.decide import Decision, decide
 from crmsync.engine.back.fields import Ledger, PersonFields
 from crmsync.engine.back.sending import Sender
 from crmsync.engine.back.work import Work
+from crmsync.engine.column_rights import Prove, proves_nothing
 from crmsync.engine.destination import BY_ID, PERSON_KEY
-from crmsync.engine.fingerprint import NEVER_AGREED, fingerprints
+from crmsync.engine.fingerprint import NEVER_AGREED, NOTHING, fingerprints
 from crmsync.engine.load import NOBODY, Loader
-from crmsync.engine.plan import SYNC_FILTER, Change
+from crmsync.engine.plan import Change
 from crmsync.engine.refresh import Refresh, never
 from crmsync.engine.report import BackCounts
 from crmsync.engine.session import Session
 from crmsync.engine.whereabouts import put_keys_back
 from crmsync.errors import CrmsyncError, RecordRefused, RequestRefused
 from crmsync.fields.model import Selection
+from crmsync.fields.sync_filter import keeps_out
 from crmsync.marketo.outcomes import Outcome as Answer
 from crmsync.state.collisions import Collision
 from crmsync.state.inbox import Landing, Waiting
@@ -52,8 +54,10 @@ class WriteBack:
         loader: Loader,
         field_set: int,
         refresh: Refresh = never,
+        prove: Prove = proves_nothing,
     ) -> None:
         self._session = session
+        self._prove = prove
         self._selection = selection
         self._name = fields.entity.logical_name
         self._select = selection.select(fields.entity)
@@ -119,6 +123,8 @@ class WriteBack:
                 without_key[one.record_id] = one.marketo_id
             if before.fingerprints is not None and before.field_set is not None:
                 works.append(self._decided(one, person, row, before, errors.get(one.record_id, ())))
+        if self._doubtful(works, rows.values()):
+            await self._prove(self._name)
         await put_keys_back(self._session, without_key)
         await self._session.store.inbox.land(self._session.name, self._name, landing)
         self.counts += BackCounts(read=len(waiting))
@@ -127,9 +133,19 @@ class WriteBack:
         await self._to_marketo([work for work in works if work.moves("to marketo")])
         return [work.waiting for work in works if work.refused]
 
+    def _doubtful(self, works: Sequence[Work], rows: Collection[dict[str, Any]]) -> bool:
+        """Whether a value that was agreed on reads as empty, and no row has one: it may be hidden, not cleared."""
+        empty = {
+            source
+            for work in works
+            for name in work.waiting.fields & self._fields.mappings.keys()
+            if work.row.get(source := self._fields.attribute(name).select_name) is None and work.ledger[name] != NOTHING
+        }
+        return any(all(row.get(source) is None for row in rows) for source in empty)
+
     def _concerns(self, one: Waiting, person: dict[str, Any], row: dict[str, Any], before: Known) -> bool:
         """Whether person and record still belong together and are synced."""
-        if before.status in (*DEAD, "filtered") or row.get(SYNC_FILTER) is False:
+        if before.status in (*DEAD, "filtered") or keeps_out(self._fields.entity, row):
             return False
         # Who is remembered is the record's person, also without its key.
         return before.marketo_id == one.marketo_id or str(person.get(PERSON_KEY) or "").lower() == one.record_id

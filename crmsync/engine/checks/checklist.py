@@ -18,6 +18,7 @@ import httpx
 import sqlalchemy as sa
 
 from crmsync.dynamics.pacing import Sleep
+from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.engine.beside import beside
 from crmsync.engine.checks.custom import custom_checks
 from crmsync.engine.checks.dynamics import dynamics_checks
@@ -25,6 +26,7 @@ from crmsync.engine.checks.look import Look
 from crmsync.engine.checks.marketo import SIGN_IN, clock_check, marketo_checks
 from crmsync.engine.checks.running import Check, run
 from crmsync.engine.checks.seven import URL, seven
+from crmsync.engine.guards import remembering
 from crmsync.engine.report import CheckLine
 from crmsync.engine.rights import selected_columns
 from crmsync.engine.session import utc_now
@@ -34,7 +36,7 @@ from crmsync.state.database import state_url
 from crmsync.state.store import open_store
 from crmsync.tenants import Tenant
 
-__all__ = ["Check", "run", "selected_before", "validate"]
+__all__ = ["Check", "filters_before", "run", "selected_before", "validate"]
 
 Selected = Mapping[str, frozenset[str]]
 """Columns by entity."""
@@ -45,17 +47,19 @@ async def validate(
     secrets: SecretStore,
     *,
     selected: Selected | None = None,
+    filters: Mapping[str, str] | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
     sleep: Sleep = asyncio.sleep,
     clock: Callable[[], datetime] = utc_now,
 ) -> list[CheckLine]:
     """Run the checklist. Red lines are in the result; nothing is raised for them.
 
-    ``selected`` are the columns that the tenant syncs already (``selected_before``). ``transport``, ``sleep`` and
+    ``selected`` are the columns that the tenant syncs already (``selected_before``), ``filters`` the sync filters that
+    its entities have (``filters_before``). ``transport``, ``sleep`` and
     ``clock`` are seams for tests.
     """
     async with AsyncExitStack() as stack:
-        look = Look(tenant, secrets, stack, transport, sleep, clock, selected or {})
+        look = Look(tenant, secrets, stack, transport, sleep, clock, selected or {}, filters or {})
         async with beside() as group:
             dynamics, marketo = group.create_task(_dynamics(look)), group.create_task(_marketo(look))
         return [*dynamics.result(), *marketo.result()]
@@ -86,6 +90,19 @@ async def selected_before(tenant: str, url: str | None = None) -> Selected:
         parked = {(one.entity, one.attribute) for one in await store.schemas.parked(tenant)}
     found = selected_columns(Selection.model_validate_json(body))
     return {entity: frozenset(n for n in names if (entity, n) not in parked) for entity, names in found.items()}
+
+
+async def filters_before(tenant: str, url: str | None = None) -> dict[str, str]:
+    """The sync filters that a tenant's entities have by the state store, with their MetadataIds; none where there is no
+    store yet."""
+    if not _is_there(state_url(url)):
+        return {}
+    async with open_store(url) as store:
+        body = await store.schemas.selection(tenant)
+        snapshot = await store.schemas.snapshot(tenant, "dynamics")
+    if body is None or snapshot is None:
+        return {}
+    return remembering(Selection.model_validate_json(body), DynamicsSchema.model_validate_json(snapshot)).filters
 
 
 def _is_there(url: sa.URL) -> bool:

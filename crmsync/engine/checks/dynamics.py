@@ -17,10 +17,12 @@ from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.engine.checks.look import Look
 from crmsync.engine.checks.running import Check, ToldElsewhere
 from crmsync.engine.checks.seven import ASSIGNED_ROLE, STEPS
+from crmsync.engine.guards import why_no_filter
 from crmsync.engine.rights import hides_columns, lacks_privileges, unreadable
 from crmsync.errors import ChangeTrackingOff, ColumnMissing, OperatorMustAct
 from crmsync.fields.catalogue import default_map
 from crmsync.fields.columns import Wanted, columns
+from crmsync.fields.model import ALWAYS_READ, SYNC_FLAG
 from crmsync.fields.naming import check_choice
 from crmsync.tenants import ENTITIES, EntityName, FieldChoice, MappedName, is_optional
 
@@ -59,6 +61,9 @@ def _checks_of(look: Look, entity: EntityName) -> list[Check]:
     found.append(Check(fields, proves, partial(selected_fields, look, entity), role))
     proves = f"No selected column of {entity} arrives empty because it is secured."
     found.append(Check(f"Field security of {entity}", proves, partial(field_security, look, entity), (fields,)))
+    if entity != "systemuser":
+        proves = f"Whoever says No in {SYNC_FLAG} of {entity} stays out of Marketo."
+        found.append(Check(f"Sync filter of {entity}", proves, partial(sync_filter, look, entity), (fields,)))
     return found
 
 
@@ -141,6 +146,22 @@ async def field_security(look: Look, entity: MappedName) -> str:
     return f"secured, and the sync user may read it: {', '.join(sorted(concerned))}{more}"
 
 
+async def sync_filter(look: Look, entity: MappedName) -> str:
+    definition = look.entities[entity]
+    column, before = definition.attributes.get(SYNC_FLAG), look.filters.get(entity)
+    if column is None and before is None:
+        return f"there is none: every {entity} is synced"
+    if column is not None and column.is_secured:
+        hidden = await unreadable(look.dynamics, look.user_id, {entity: {SYNC_FLAG}})
+        definition = definition.model_copy(
+            update={"attributes": {SYNC_FLAG: column.model_copy(update={"hidden": bool(hidden)})}}
+        )
+    why = why_no_filter(definition, before)
+    if why is not None:
+        raise OperatorMustAct(f"{entity} is not synced: {why.what}", remedy=f"{why.remedy}.")
+    return f"an explicit No in {SYNC_FLAG} ({column.kind if column else ''}) keeps a record out"
+
+
 def _wanted(look: Look, entity: MappedName) -> set[str]:
     chosen = columns(look.entities[entity], entity, default_map(), look.tenant.fields)
     return {one.attribute.logical_name for one in chosen if isinstance(one, Wanted)}
@@ -152,7 +173,7 @@ def _asked_for(look: Look, entity: MappedName) -> set[str]:
     open_columns = {name: one.model_copy(update={"is_secured": False}) for name, one in found.attributes.items()}
     chosen = columns(found.model_copy(update={"attributes": open_columns}), entity, default_map(), look.tenant.fields)
     asked = {one.attribute.logical_name for one in chosen if isinstance(one, Wanted)}
-    return asked | set(look.selected.get(entity, frozenset()))
+    return asked | set(look.selected.get(entity, frozenset())) | set(ALWAYS_READ.get(entity, ()))
 
 
 def _only(choice: FieldChoice, entity: MappedName) -> FieldChoice:

@@ -23,7 +23,8 @@ from crmsync.tenants import Tenant
 
 @dataclass
 class Look:
-    """One run of the checklist. ``selected`` are the columns that were selected before, by entity."""
+    """One run of the checklist. ``selected`` are the columns that were selected before, by entity, ``filters`` the
+    sync filters that there were, with their MetadataIds."""
 
     tenant: Tenant
     secrets: SecretStore
@@ -32,6 +33,7 @@ class Look:
     sleep: Sleep
     clock: Callable[[], datetime]
     selected: Mapping[str, frozenset[str]]
+    filters: Mapping[str, str]
     who: WhoAmI | None = None
     user: SystemUser | None = None
     depths: Mapping[str, str] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from crmsync.dynamics.schema import Entity
+from crmsync.engine.column_rights import Prove, proves_nothing
 from crmsync.engine.custom.ends import End, Ends
 from crmsync.engine.links import Links
 from crmsync.engine.plan import Change, Plan, Planner, planner_of
@@ -21,21 +22,33 @@ from crmsync.state.records import Known
 
 
 def planner_for(
-    session: Session, entity: Entity, selection: Selection, links: Links, refresh: Refresh = never
+    session: Session,
+    entity: Entity,
+    selection: Selection,
+    links: Links,
+    refresh: Refresh = never,
+    prove: Prove = proves_nothing,
 ) -> Planner:
-    """The planner of an entity, a custom one or another; ``refresh`` reads its metadata once more."""
+    """The planner of an entity, a custom one or another; ``refresh`` reads its metadata once more, ``prove`` sees
+    whether what is empty can be read."""
     if entity.logical_name in selection.custom_objects:
-        return CustomPlanner(session, entity, selection, links, refresh)
-    return planner_of(session, entity, selection, links, refresh)
+        return CustomPlanner(session, entity, selection, links, refresh, prove)
+    return planner_of(session, entity, selection, links, refresh, prove)
 
 
 class CustomPlanner(Planner):
     """Plans the records of one custom entity of one tenant."""
 
     def __init__(
-        self, session: Session, entity: Entity, selection: Selection, links: Links, refresh: Refresh = never
+        self,
+        session: Session,
+        entity: Entity,
+        selection: Selection,
+        links: Links,
+        refresh: Refresh = never,
+        prove: Prove = proves_nothing,
     ) -> None:
-        super().__init__(session.store, session.name, entity, selection, links, refresh=refresh)
+        super().__init__(session.store, session.name, entity, selection, links, refresh=refresh, prove=prove)
         custom = selection.custom_objects[entity.logical_name]
         self._link_field = custom.link_field
         self._ends = Ends(session, custom.link, links)

@@ -36,7 +36,9 @@ async def enable_sync(session: Session) -> Enabled:
         expected = {name: one.records_expected or one.records_read for name, one in checkpoints.items()}
         if state in {TenantState.FIRST_SYNC, TenantState.SYNCING}:
             return Enabled(entities=expected, already=True)
-        await ensure_rights(session.dynamics, await saved_selection(session), session.tenant)
+        selection = await saved_selection(session)
+        await ensure_rights(session.dynamics, selection, session.tenant, first=not checkpoints)
+        await session.store.tenants.saw_rights(session.name, session.clock())
         if not checkpoints:
             names = await _selected_entities(session)
             expected = await session.dynamics.record_counts(names)

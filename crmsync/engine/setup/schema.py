@@ -10,7 +10,9 @@ import logging
 from pydantic import BaseModel
 
 from crmsync.dynamics.schema import DynamicsSchema
+from crmsync.engine.column_rights import as_seen
 from crmsync.engine.custom.making import read_custom_entities, with_custom_objects
+from crmsync.engine.guards import remembering
 from crmsync.engine.session import Session
 from crmsync.engine.setup.credentials import ensure_bound
 from crmsync.errors import EntityMissing, PermissionMissing
@@ -41,6 +43,7 @@ async def refresh_schema(session: Session) -> SchemaRefresh:
         dynamics = await _read_entities(session)
         marketo = await with_custom_objects(session, await session.marketo.schema())
         old_dynamics, old_marketo = await snapshots(session)
+        await _remember_filters(session, old_dynamics)
         difference: list[str] = []
         if old_dynamics is not None:
             difference += drift.difference(old_dynamics, dynamics).lines()
@@ -70,7 +73,18 @@ async def _read_entities(session: Session) -> DynamicsSchema:
                 schema = schema.with_entities([await session.dynamics.entity(name)])
             except (EntityMissing, PermissionMissing) as error:
                 log.warning("%s: %s is left out: %s", session.name, name, error)
-    return (await read_custom_entities(session, schema)).model_copy(update={"stamp": stamp})
+    schema = await read_custom_entities(session, schema)
+    return schema.with_entities(await as_seen(session.dynamics, schema.entities.values())).model_copy(
+        update={"stamp": stamp}
+    )
+
+
+async def _remember_filters(session: Session, old: DynamicsSchema | None) -> None:
+    """Keep in the selection which entities have a sync filter: the new snapshot may not have its column any more."""
+    body = await session.store.schemas.selection(session.name)
+    if old is not None and body is not None:
+        selection = remembering(Selection.model_validate_json(body), old)
+        await session.store.schemas.keep_selection(session.name, selection.model_dump_json())
 
 
 async def snapshots(session: Session) -> tuple[DynamicsSchema | None, MarketoSchema | None]:

@@ -7,7 +7,7 @@ documentation).
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.engine.custom.making import make_custom_objects, with_custom_objects
@@ -15,11 +15,12 @@ from crmsync.engine.destination import PERSON_KEY, TARGETS
 from crmsync.engine.session import Session
 from crmsync.engine.setup.credentials import ensure_bound
 from crmsync.engine.setup.schema import keep_snapshot, snapshots
-from crmsync.errors import RequestRefused, StateMismatch
+from crmsync.errors import OperatorMustAct, RequestRefused, StateMismatch
 from crmsync.fields.columns import LEFT_OUT
-from crmsync.fields.hidden import REASON, RETYPED, Unfit, hidden, is_needed, is_shown, unfit, without_fields
-from crmsync.fields.model import Selection
+from crmsync.fields.hidden import REASON, RETYPED, SECURED, Unfit, hidden, is_needed, is_shown, unfit, without_fields
+from crmsync.fields.model import SYNC_FLAG, Selection
 from crmsync.fields.selection import select_fields as choose_fields
+from crmsync.fields.sync_filter import why_not_understood
 from crmsync.marketo.schema import MarketoSchema
 from crmsync.state.lifecycle import TenantState
 from crmsync.state.schemas import Parked
@@ -34,8 +35,29 @@ async def plan_fields(session: Session) -> Selection:
         raise StateMismatch(
             "The schema was never read", tenant=session.name, remedy=f"Run: crmsync connect {session.name}"
         )
-    planned = choose_fields(dynamics, marketo, session.tenant.fields, session.tenant.custom_entities)
+    known = await _readable_again(session, dynamics)
+    choice = session.tenant.fields.including(known)
+    custom = [one.including(known.get(one.entity, ())) for one in session.tenant.custom_entities]
+    planned = choose_fields(dynamics, marketo, choice, custom)
     return without_fields(planned, dict.fromkeys(await _hidden_fields(session, marketo), REASON))
+
+
+async def _readable_again(session: Session, dynamics: DynamicsSchema) -> dict[str, list[str]]:
+    """The secured columns, by entity, that were selected before and that the sync user may read: they stay, or come
+    back. Another one is selected only where the tenant file names it."""
+    selected = await saved_selection(session)
+    before = {(one.entity, one.attribute) for one in await session.store.schemas.parked(session.name)}
+    for mapping in (one for mappings in (selected.mappings if selected else {}).values() for one in mappings):
+        before |= {(mapping.entity, name) for name in (mapping.attribute, *mapping.also)}
+    return {
+        name: found
+        for name, entity in dynamics.entities.items()
+        if (found := [
+            column.logical_name
+            for column in entity.attributes.values()
+            if column.is_secured and not column.hidden and (name, column.logical_name) in before
+        ])
+    }  # fmt: skip
 
 
 async def _hidden_fields(session: Session, marketo: MarketoSchema) -> set[tuple[str, str]]:
@@ -53,23 +75,57 @@ def _is_shown(marketo: MarketoSchema, parked: Parked) -> bool:
     return target is None or is_shown(marketo, target, parked.marketo_field)
 
 
-async def select_fields(session: Session) -> Selection:
+async def select_fields(session: Session, *, without_filter: Collection[str] = ()) -> Selection:
     """Select the fields, create the missing person fields and custom objects in Marketo, and park those whose column
-    vanished.
+    vanished. The sync filters of the entities in ``without_filter`` are given up.
 
-    A created field can never be deleted again: look at ``plan_fields`` first. Raises ``FieldBudgetExceeded``.
+    A created field can never be deleted again: look at ``plan_fields`` first. Raises ``FieldBudgetExceeded``, and
+    ``OperatorMustAct`` for a filter that is there.
     """
     await ensure_bound(session)
     async with session.lease():
         selection = await plan_fields(session)
+        filters = await _filters(session, selection, without_filter)
         await _create_fields(session, selection)
         selection = await make_custom_objects(session, selection)
+        selection = selection.model_copy(update={"filters": filters})
         await park_vanished(session, selection)
         await session.store.schemas.keep_selection(session.name, selection.model_dump_json())
         await session.store.tenants.advance(
             session.name, TenantState.FIELDS_SELECTED, run=session.run, why="the fields were selected"
         )
     return selection
+
+
+async def _filters(session: Session, planned: Selection, without: Collection[str]) -> dict[str, str]:
+    """The sync filters from now on: those that can be read and understood, and those that cannot and were there. An
+    entity whose filter is another one, or none any more, is to be read again."""
+    dynamics, _ = await snapshots(session)
+    saved = await saved_selection(session)
+    before = saved.filters if saved else {}
+    assert dynamics is not None  # the fields were planned from it
+    filters = dict(before)
+    for name in planned.mappings:
+        column = dynamics.entities[name].attributes.get(SYNC_FLAG)
+        if name in without and column is not None:
+            raise OperatorMustAct(
+                f"{name} has a sync filter: the column {SYNC_FLAG} is there",
+                tenant=session.name,
+                entity=name,
+                remedy=f"Delete the column in Dynamics first, or leave out --without-filter {name}.",
+            )
+        if name in without:
+            filters.pop(name, None)
+        elif column is not None and not column.hidden and why_not_understood(column) is None:
+            filters[name] = column.metadata_id
+    if saved is not None:
+        reasons = {
+            name: f"its sync filter {SYNC_FLAG} was {'made again' if name in filters else 'given up'}"
+            for name, column_id in before.items()
+            if filters.get(name) != column_id
+        }
+        await session.store.checkpoints.set_outdated(session.name, reasons)
+    return filters
 
 
 async def _create_fields(session: Session, selection: Selection) -> None:
@@ -155,11 +211,12 @@ class _Review:
         """Whether column and field are there again; one whose type has changed must be selected, too, or be left out
         on purpose."""
         entity, key = self._dynamics.entities.get(one.entity), (one.entity, one.attribute)
-        if entity is None or one.attribute not in entity.attributes:
+        if entity is None or one.attribute not in entity.attributes or entity.attributes[one.attribute].hidden:
             return False
         if self._marketo is not None and not _is_shown(self._marketo, one):
             return False
-        return not one.reason.startswith(RETYPED) or key in self._mapped or self._reasons.get(key) == LEFT_OUT
+        told = one.reason.startswith((RETYPED, SECURED))
+        return not told or key in self._mapped or self._reasons.get(key) == LEFT_OUT
 
     def explained(self, one: Parked) -> Parked:
         """A field whose type has changed with the reason for which it is not selected anew."""

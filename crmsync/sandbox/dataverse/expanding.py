@@ -17,7 +17,7 @@ from crmsync.sandbox.dataverse.filters import where
 from crmsync.sandbox.dataverse.messages import MAX_PAGE, Request
 from crmsync.sandbox.dataverse.ordering import parse_order
 from crmsync.sandbox.dataverse.paging import Cookie, link
-from crmsync.sandbox.dataverse.privileges import privilege
+from crmsync.sandbox.dataverse.privileges import hidden_columns, privilege
 from crmsync.sandbox.dataverse.rows import Annotations, RowShape, selected_columns
 from crmsync.sandbox.dataverse.schema import LiveTable
 from crmsync.sandbox.dataverse.sources import Source
@@ -175,7 +175,8 @@ class Expand:
         if self._navigation:
             column = self._navigation.column
             kind = f" AND here.{quoted(f'{column.name}type')} = '{self._target.name}'" if column.polymorphic else ""
-            on = f"here.{quoted(column.name)} = {there}{kind}"
+            hidden = column.name in hidden_columns(self._table.name)
+            on = f"{'NULL' if hidden else f'here.{quoted(column.name)}'} = {there}{kind}"
             return f"here.{self._table.primary_id}", f"JOIN {quoted(self._table.name)} AS here ON {on}"
         if self._collection and self._collection.link:
             table, own, other = self._collection.link

@@ -30,20 +30,6 @@ async def test_without_the_column_every_record_is_synced(contoso: World) -> None
     assert (report.entities["lead"].filtered, report.entities["contact"].filtered > 0) == (0, True)
 
 
-async def test_a_column_that_is_deleted_while_the_sync_runs_filters_no_more(connected: World) -> None:
-    """ "does not exist | | yes", also from now on."""
-    admin = await connected.admin()
-    lead = await new_in_dynamics(connected, "lead", "On No", new_synctomkto=False)
-    await connected.cycle()
-    assert await name_in_marketo(connected, "lead", lead) is None
-
-    await admin.delete_attribute("lead", "new_synctomkto")
-    await connected.cycle()
-
-    assert await name_in_marketo(connected, "lead", lead) == "On No"
-    await assert_quiet(connected)
-
-
 @pytest.mark.parametrize(("value", "synced"), [(None, True), (True, True), (False, False)], ids=["empty", "Yes", "No"])
 async def test_only_an_explicit_no_stops_a_record(connected: World, value: bool | None, synced: bool) -> None:
     """ "empty: yes · Yes: yes · No: no", on each entity that has the column."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -72,6 +74,44 @@ async def test_without_read_permission_the_column_is_null(secured: Secured) -> N
 
     await secured.allow(canread=4)
     assert await secured.phone() == "555 0100"
+
+
+async def test_a_secured_lookup_tells_neither_whom_it_leads_to_nor_its_name(contoso: Contoso) -> None:
+    account = made_id(await contoso.admin.post("accounts", json={"name": "Fabrikam"}))
+    (lead,) = contoso.leads({"lastname": "Lee"})
+    bound = {"parentaccountid@odata.bind": f"/accounts({account})"}
+    assert (await contoso.admin.patch(f"leads({lead})", json=bound, headers=IF_ANY)).status_code == 204
+    url = f"leads({lead})?$select=_parentaccountid_value&$expand=parentaccountid($select=name)"
+    annotated = {"Prefer": 'odata.include-annotations="*"'}
+    assert "Fabrikam" in (await contoso.sync.get(url, headers=annotated)).text
+
+    await secure(contoso, "parentaccountid")
+
+    answer = await contoso.sync.get(url, headers=annotated)
+    assert "Fabrikam" not in answer.text
+    assert (answer.json()["_parentaccountid_value"], answer.json()["parentaccountid"]) == (None, None)
+
+
+async def test_securing_a_column_changes_its_definition_and_a_profile_does_not(secured: Secured) -> None:
+    contoso = secured.contoso
+    lead: dict[str, Any] = {"PropertyName": "LogicalName", "ConditionOperator": "Equals"}
+    lead["Value"] = {"Type": "System.String", "Value": "lead"}
+    query = {"Criteria": {"Conditions": [lead]}, "Properties": {"PropertyNames": ["LogicalName", "Attributes"]}}
+    ask = "RetrieveMetadataChanges(Query=@p1,ClientVersionStamp=@p2)"
+
+    async def changed(stamp: str) -> tuple[list[str], str]:
+        given = {"@p1": json.dumps(query), "@p2": f"'{stamp}'"}
+        body = (await contoso.sync.get(ask, params=given)).json()
+        found = [one["LogicalName"] for entity in body["EntityMetadata"] for one in entity["Attributes"]]
+        return found, body["ServerVersionStamp"]
+
+    _, stamp = await changed("")
+    await secured.allow(canread=4)
+    unchanged, stamp = await changed(stamp)
+    await secure(contoso, "jobtitle")
+
+    assert unchanged == []
+    assert (await changed(stamp))[0] == ["jobtitle"]
 
 
 async def test_administrators_see_everything(secured: Secured) -> None:
