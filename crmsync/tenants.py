@@ -97,6 +97,14 @@ class MarketoConnection(_Strict):
     def _reduce(cls, url: str) -> str:
         return _origin(url)
 
+    @model_validator(mode="after")
+    def _one_subscription(self) -> MarketoConnection:
+        """Nobody binds one subscription twice by another id for it."""
+        found = _MUNCHKIN.match(urlsplit(self.base_url).netloc)
+        if found and self.munchkin_id and found.group(1).upper() != self.munchkin_id.upper():
+            raise ValueError(f"munchkin_id is {self.munchkin_id}, but base_url is that of {found.group(1).upper()}")
+        return self
+
     @property
     def subscription(self) -> str:
         """What identifies the subscription: its Munchkin id, told or read from the host; else the host itself."""
@@ -290,11 +298,7 @@ class Tenant(_Strict):
 
 def load_tenant(name: str, folder: Path) -> Tenant:
     """Read ``folder/name.yaml``; raises ``TenantFileWrong`` naming file, line and remedy."""
-    if not re.match(TENANT_PATTERN, name):
-        raise TenantFileWrong(
-            f"'{name}' cannot be a tenant's name",
-            remedy="Use 1 to 40 lower-case letters, digits and dashes.",
-        )
+    check_name(name)
     path = folder / f"{name}.yaml"
     if not path.is_file():
         raise _missing(path, name)
@@ -310,6 +314,15 @@ def load_tenant(name: str, folder: Path) -> Tenant:
             remedy="Name the file after the tenant, or leave 'tenant:' out.",
         )
     return tenant
+
+
+def check_name(name: str) -> None:
+    """Raise ``TenantFileWrong`` for what cannot be a tenant's name."""
+    if not re.match(TENANT_PATTERN, name):
+        raise TenantFileWrong(
+            f"'{name}' cannot be a tenant's name",
+            remedy="Use 1 to 40 lower-case letters, digits and dashes.",
+        )
 
 
 def tenant_names(folder: Path) -> list[str]:

@@ -161,12 +161,14 @@ async def _rows(
     async with open_store() as store:
         if tenant not in await store.tenants.names():
             load_tenant(tenant, tenants)
-        state = (await store.tenants.get(tenant)).state
+        row = await store.tenants.get(tenant)
         found = await read(store, tenant)
     if json:
         print_json(found)
         return []
-    if state == TenantState.NEW:
+    if row.renamed_to is not None:
+        terminal().print(f"{tenant} goes on as {row.renamed_to}")
+    elif row.state == TenantState.NEW:
         terminal().print(f"{tenant} was never connected: {_next_step(tenant)}")
     elif not found:
         terminal().print(none, style="green")
@@ -189,7 +191,10 @@ def _show_red(console: Console, line: CheckLine) -> None:
 
 
 def _show_status(console: Console, one: dict[str, Any]) -> None:
-    console.print(f"[bold]{one['tenant']}[/]: {one['state']}")
+    console.print(f"[bold]{one['tenant']}[/]: {'renamed' if one['renamed_to'] else one['state']}")
+    if one["renamed_to"]:
+        console.print(f"  goes on as {one['renamed_to']}: crmsync status {one['renamed_to']}", markup=False)
+        return
     if one["state"] == "new":
         console.print(f"  never connected: {_next_step(one['tenant'])}", markup=False)
         return

@@ -20,7 +20,7 @@ from crmsync.engine.look import Look, look
 from crmsync.engine.overdue import forget_what_is_done, tell_overdue
 from crmsync.engine.report import Counts, ParkedField, ProgressListener, SyncReport
 from crmsync.engine.session import Session
-from crmsync.engine.setup import ensure_bound
+from crmsync.engine.setup import ensure_bound, renamed
 from crmsync.engine.turns import take_turns
 from crmsync.errors import (
     ApplicationUserMissing,
@@ -250,6 +250,8 @@ async def _age_of_last_cycle(session: Session) -> float | None:
 
 
 def _not_enabled(session: Session, row: TenantRow) -> StateMismatch:
+    if row.renamed_to is not None:
+        return renamed(row)
     return StateMismatch(
         f"The sync is not enabled: the tenant is '{row.state}'" + (f" ({row.reason})" if row.reason else ""),
         tenant=session.name,
@@ -258,6 +260,8 @@ def _not_enabled(session: Session, row: TenantRow) -> StateMismatch:
 
 
 def _not_syncing(session: Session, row: TenantRow) -> StateMismatch:
+    if row.renamed_to is not None:
+        return renamed(row)
     if row.state == TenantState.FIRST_SYNC:
         message, remedy = (
             "The first sync is not done yet",
