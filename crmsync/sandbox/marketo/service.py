@@ -96,9 +96,9 @@ class Marketo:
             self.people, self.activities, self.switches, action=action, lookup=lookup, partition=partition
         )
 
-    def add_list(self, name: str, description: str | None = None) -> StaticList:
+    def add_list(self, name: str, description: str | None = None, program: str | None = None) -> StaticList:
         """A static list made by hand by an administrator."""
-        return self.lists.add(name, description, self.moment())
+        return self.lists.add(name, description, self.moment(), program)
 
     def add_field(self, target: str, name: str, display_name: str, data_type: str) -> Field:
         """A custom field made by hand by an administrator, on people, companies or opportunities."""
