@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping as ReadOnlyDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.engine.back.streams import person_fields, watched
+from crmsync.engine.renames import named
 from crmsync.engine.session import Session
 from crmsync.engine.setup import saved_selection
 from crmsync.errors import StateMismatch
@@ -68,12 +69,13 @@ def _by(name: str) -> str:
 @dataclass(frozen=True)
 class Choice:
     """The digest of each entity that is carried, of each other one why it is not, the Marketo fields whose changes
-    go to Dynamics, and the stamp of Dynamics' definitions."""
+    go to Dynamics, the stamp of Dynamics' definitions, and the tables whose names are sent."""
 
     digests: ReadOnlyDict[str, str]
     left_out: ReadOnlyDict[str, str]
     watched: Sequence[str]
     stamp: str | None = None
+    named: ReadOnlyDict[str, Sequence[str]] = field(default_factory=dict)
 
 
 async def choice(session: Session) -> Choice:
@@ -84,11 +86,10 @@ async def choice(session: Session) -> Choice:
     if kept is None or kept[0] != numbers:
         schema, selection = await chosen_fields(session)
         without = left_out(session.tenant, schema, selection)
-        digests: dict[str, str] = {
-            name: selection_digest(session.tenant, schema, selection, name)
-            for name in carried(session.tenant, schema, selection)
-        }
-        kept = numbers, Choice(digests, without, watched(person_fields(schema, selection)), schema.stamp)
+        names = carried(session.tenant, schema, selection)
+        digests = {name: selection_digest(session.tenant, schema, selection, name) for name in names}
+        fields, tables = watched(person_fields(schema, selection)), named(selection, names)
+        kept = numbers, Choice(digests, without, fields, schema.stamp, tables)
         session.memo["choice"] = kept
     return kept[1]
 

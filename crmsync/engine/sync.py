@@ -129,6 +129,8 @@ async def carry_what_changed(session: Session, found: Look, progress: ProgressLi
         return await _idle(session, found)
     path = await DataPath.open(session, progress, found.pages, found.seen)
     await path.take_definitions(found.definitions)
+    if found.renamed:
+        await path.take_names()
     return await reported(session, "cycle", path, lambda: take_turns(path))
 
 
