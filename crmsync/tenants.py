@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from yaml import Node
 
 from crmsync.errors import TenantFileWrong
@@ -283,6 +283,13 @@ class Tenant(_Strict):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise ValueError(f"{', '.join(twice)}: named twice")
+        return wanted
+
+    @field_validator("create_in_dynamics")
+    @classmethod
+    def _creates_what_is_synced(cls, wanted: CreateInDynamics | None, info: ValidationInfo) -> CreateInDynamics | None:
+        if wanted is not None and wanted.as_ not in info.data.get("entities", ENTITIES):
+            raise ValueError(f"no {wanted.as_} can be created while 'entities' leaves {wanted.as_} out")
         return wanted
 
     @property

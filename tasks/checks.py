@@ -20,7 +20,8 @@ MARKS = {"green": "✅", "red": "❌", "not run": "⚪"}
 async def run_checks(tenant: TenantName) -> list[CheckLine]:
     """Look at everything a sync needs, with the secrets that the tenant file names; changes nothing."""
     found = find_tenant(tenant)
-    lines = await checks.validate(found, named_secrets(found), selected=await checks.selected_before(tenant))
+    selected, others = await checks.selected_before(tenant), await checks.bound_before(tenant)
+    lines = await checks.validate(found, named_secrets(found), selected=selected, others=others)
     rows = [(MARKS[line.status], line.side, line.name, line.proves, line.found, line.remedy) for line in lines]
     await show(tenant, "checks", table(("", "Side", "Check", "Proves", "Found", "Remedy"), rows))
     green = sum(line.status == "green" for line in lines)

@@ -49,7 +49,8 @@ async def validate(tenant: TenantArgument, /, *, json: Json = False, tenants: Te
 
     found = load_tenant(tenant, tenants)
     secrets = SecretStore(tenants, read_block=read_block)
-    lines = await checks.validate(found, secrets, selected=await checks.selected_before(tenant))
+    selected, others = await checks.selected_before(tenant), await checks.bound_before(tenant)
+    lines = await checks.validate(found, secrets, selected=selected, others=others)
     red = sum(line.status == "red" for line in lines)
     if json:
         print_json([line.model_dump() for line in lines])

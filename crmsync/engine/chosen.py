@@ -18,20 +18,26 @@ from crmsync.engine.session import Session
 from crmsync.engine.setup import saved_selection
 from crmsync.errors import StateMismatch
 from crmsync.fields.model import Mapping, Selection
+from crmsync.fields.naming import check_rules
 from crmsync.fields.typemap import WORDED_BEFORE
 from crmsync.state.checkpoints import Checkpoint
 from crmsync.tenants import ENTITIES, Tenant
 
 
 async def chosen_fields(session: Session) -> tuple[DynamicsSchema, Selection]:
-    """Schema and selection as they are saved; raises ``StateMismatch`` where there are none yet."""
+    """Schema and selection as they are saved; raises ``StateMismatch`` where there are none yet, and
+    ``TenantFileWrong`` where the tenant file has rules for columns that do not exist."""
     schema = await session.store.schemas.snapshot(session.name, "dynamics")
     selection = await saved_selection(session)
     if schema is None or selection is None:
         raise StateMismatch(
             "No fields were selected yet", tenant=session.name, remedy=f"Run: crmsync connect {session.name}"
         )
-    return DynamicsSchema.model_validate_json(schema), selection
+    found = DynamicsSchema.model_validate_json(schema)
+    if session.tenant.conflicts.fields:
+        parked = await session.store.schemas.parked(session.name)
+        check_rules(session.tenant.conflicts, found, {(one.entity, one.attribute) for one in parked})
+    return found, selection
 
 
 def left_out(tenant: Tenant, schema: DynamicsSchema, selection: Selection) -> dict[str, str]:

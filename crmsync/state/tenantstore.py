@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -82,6 +83,11 @@ class TenantStore(SubStore):
         async with self._engine.connect() as connection:
             query = sa.select(tenants.c.tenant).where(tenants.c.state == str(state))
             return set(await connection.scalars(query))
+
+    async def bindings(self, *, but: str) -> dict[str, Binding]:
+        """What every other tenant is bound to."""
+        async with self._engine.connect() as connection:
+            return await _bindings(connection, but)
 
     async def first_bound(self, binding: Binding) -> str | None:
         """The tenant that was bound to this organization and subscription before any other."""
@@ -196,18 +202,29 @@ def _row(found: sa.RowMapping) -> TenantRow:
 
 async def _refuse_taken(connection: AsyncConnection, tenant: str, binding: Binding) -> None:
     """Raise ``BindingRefused`` when another tenant is bound to the subscription; until the transaction ends no other
-    can be. One organization may be bound to several subscriptions, each of which has all of it."""
+    can be."""
     if connection.dialect.name == "postgresql":
         await connection.exec_driver_sql("LOCK TABLE tenants IN SHARE ROW EXCLUSIVE MODE")
-    query = sa.select(tenants).where(tenants.c.subscription == binding.subscription, tenants.c.tenant != tenant)
-    for row in (await connection.execute(query.order_by(tenants.c.tenant))).mappings():
-        if (other := _row(row).binding) is None:
+    refuse_taken(tenant, binding, await _bindings(connection, tenant))
+
+
+async def _bindings(connection: AsyncConnection, but: str) -> dict[str, Binding]:
+    query = sa.select(tenants).where(tenants.c.tenant != but, tenants.c.organization_id.is_not(None))
+    found = (await connection.execute(query.order_by(tenants.c.tenant))).mappings()
+    return {row.tenant: row.binding for row in map(_row, found) if row.binding is not None}
+
+
+def refuse_taken(tenant: str, binding: Binding, others: Mapping[str, Binding]) -> None:
+    """Raise ``BindingRefused`` when one of the others is bound to the subscription. One organization may be bound to
+    several subscriptions, each of which has all of it."""
+    for name, other in others.items():
+        if other.subscription != binding.subscription:
             continue
         if other.leads_to(binding):
-            raise taken(tenant, row["tenant"], binding)
+            raise taken(tenant, name, binding)
         raise BindingRefused(
             f"Subscription {binding.subscription} is bound to organization '{other.organization_name}' "
-            f"by tenant '{row['tenant']}'",
+            f"by tenant '{name}'",
             tenant=tenant,
             remedy="One subscription takes one organization, because records of two would share its fields and its "
             "companies: name another subscription in the tenant file.",

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.engine.back.collect import PAGES_A_ROUND, Collector
 from crmsync.engine.back.creation import Creator
+from crmsync.engine.back.decide import rules_of_nothing
 from crmsync.engine.back.listed import WatchedList
 from crmsync.engine.back.streams import Glimpse, not_read, person_fields
 from crmsync.engine.back.writeback import WriteBack
@@ -64,6 +65,7 @@ class FromMarketo:
             return
         fields = person_fields(schema, selection)
         pages = None if most is None else PAGES_A_ROUND
+        self._note(rules_of_nothing(self._session.tenant.conflicts, fields))
         collector = Collector(
             self._session, fields, self.seen, most=pages, learn=not self._learned, watched_list=self._list
         )

@@ -1,6 +1,6 @@
 """The checklist: what a sync needs on both sides, line by line, with the remedy for what is red."""
 
-from crmsync.engine.checks.checklist import selected_before, validate
+from crmsync.engine.checks.checklist import bound_before, selected_before, validate
 from crmsync.engine.checks.running import run
 
-__all__ = ["run", "selected_before", "validate"]
+__all__ = ["bound_before", "run", "selected_before", "validate"]

@@ -32,9 +32,10 @@ from crmsync.fields.model import Selection
 from crmsync.secrets import SecretStore
 from crmsync.state.database import state_url
 from crmsync.state.store import open_store
+from crmsync.state.tenantstore import Binding
 from crmsync.tenants import Tenant
 
-__all__ = ["Check", "run", "selected_before", "validate"]
+__all__ = ["Check", "bound_before", "run", "selected_before", "validate"]
 
 Selected = Mapping[str, frozenset[str]]
 """Columns by entity."""
@@ -45,17 +46,19 @@ async def validate(
     secrets: SecretStore,
     *,
     selected: Selected | None = None,
+    others: Mapping[str, Binding] | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
     sleep: Sleep = asyncio.sleep,
     clock: Callable[[], datetime] = utc_now,
 ) -> list[CheckLine]:
     """Run the checklist. Red lines are in the result; nothing is raised for them.
 
-    ``selected`` are the columns that the tenant syncs already (``selected_before``). ``transport``, ``sleep`` and
+    ``selected`` are the columns that the tenant syncs already (``selected_before``), ``others`` what other
+    tenants are bound to (``bound_before``). ``transport``, ``sleep`` and
     ``clock`` are seams for tests.
     """
     async with AsyncExitStack() as stack:
-        look = Look(tenant, secrets, stack, transport, sleep, clock, selected or {})
+        look = Look(tenant, secrets, stack, transport, sleep, clock, selected or {}, others or {})
         async with beside() as group:
             dynamics, marketo = group.create_task(_dynamics(look)), group.create_task(_marketo(look))
         return [*dynamics.result(), *marketo.result()]
@@ -86,6 +89,14 @@ async def selected_before(tenant: str, url: str | None = None) -> Selected:
         parked = {(one.entity, one.attribute) for one in await store.schemas.parked(tenant)}
     found = selected_columns(Selection.model_validate_json(body))
     return {entity: frozenset(n for n in names if (entity, n) not in parked) for entity, names in found.items()}
+
+
+async def bound_before(tenant: str, url: str | None = None) -> dict[str, Binding]:
+    """What the other tenants of the state store are bound to, where there is a store."""
+    if not _is_there(state_url(url)):
+        return {}
+    async with open_store(url) as store:
+        return await store.tenants.bindings(but=tenant)
 
 
 def _is_there(url: sa.URL) -> bool:

@@ -19,6 +19,7 @@ from crmsync.errors import RequestRefused, StateMismatch
 from crmsync.fields.columns import LEFT_OUT
 from crmsync.fields.hidden import REASON, RETYPED, Unfit, hidden, is_needed, is_shown, unfit, without_fields
 from crmsync.fields.model import Selection
+from crmsync.fields.naming import check_rules
 from crmsync.fields.selection import select_fields as choose_fields
 from crmsync.marketo.schema import MarketoSchema
 from crmsync.state.lifecycle import TenantState
@@ -34,6 +35,7 @@ async def plan_fields(session: Session) -> Selection:
         raise StateMismatch(
             "The schema was never read", tenant=session.name, remedy=f"Run: crmsync connect {session.name}"
         )
+    check_rules(session.tenant.conflicts, dynamics)
     planned = choose_fields(dynamics, marketo, session.tenant.fields, session.tenant.custom_entities)
     return without_fields(planned, dict.fromkeys(await _hidden_fields(session, marketo), REASON))
 
