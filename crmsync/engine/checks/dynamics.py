@@ -38,9 +38,11 @@ def dynamics_checks(look: Look) -> list[Check]:
     role = (ASSIGNED_ROLE,)
     checks = [
         Check(ORGANIZATION, "This is the organization that will be synced.", partial(organization, look), role),
-        Check(OWN, "No other tenant syncs it into this subscription.", partial(only_here, look), (*role, ORGANIZATION)),
         Check(LABELS, "Marketo gets the labels of options in English.", partial(labels, look), (*role, ORGANIZATION)),
     ]
+    if look.others:
+        proves = "No other tenant syncs it into this subscription."
+        checks.append(Check(OWN, proves, partial(only_here, look), (*role, ORGANIZATION)))
     for entity in look.tenant.entities:
         checks += _checks_of(look, entity)
     if look.tenant.create_in_dynamics and look.tenant.create_in_dynamics.owner:
