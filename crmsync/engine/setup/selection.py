@@ -35,9 +35,16 @@ async def plan_fields(session: Session) -> Selection:
         raise StateMismatch(
             "The schema was never read", tenant=session.name, remedy=f"Run: crmsync connect {session.name}"
         )
-    check_rules(session.tenant.conflicts, dynamics)
+    check_rules(session.tenant.conflicts, dynamics, await _once_there(session))
     planned = choose_fields(dynamics, marketo, session.tenant.fields, session.tenant.custom_entities)
     return without_fields(planned, dict.fromkeys(await _hidden_fields(session, marketo), REASON))
+
+
+async def _once_there(session: Session) -> set[tuple[str, str]]:
+    """Columns that were synced before, by entity: their names are not misspelt, wherever the columns are now."""
+    selected, parked = await saved_selection(session), await session.store.schemas.parked(session.name)
+    before = [mapping for mappings in selected.mappings.values() for mapping in mappings] if selected else []
+    return {(one.entity, one.attribute) for one in (*before, *parked)}
 
 
 async def _hidden_fields(session: Session, marketo: MarketoSchema) -> set[tuple[str, str]]:
