@@ -44,7 +44,7 @@ async def _once_there(session: Session) -> set[tuple[str, str]]:
     """Columns that were synced before, by entity: their names are not misspelt, wherever the columns are now."""
     selected, parked = await saved_selection(session), await session.store.schemas.parked(session.name)
     before = [mapping for mappings in selected.mappings.values() for mapping in mappings] if selected else []
-    return {(one.entity, one.attribute) for one in (*before, *parked)}
+    return {(one.entity, one.attribute) for one in before} | {(one.entity, one.attribute) for one in parked}
 
 
 async def _hidden_fields(session: Session, marketo: MarketoSchema) -> set[tuple[str, str]]:
