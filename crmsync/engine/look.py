@@ -140,7 +140,7 @@ async def _first_pages(
         found = await session.dynamics.glance(links, typed, stamp=stamp, modified=asked)
     except (RecordRefused, RequestRefused) as refusal:
         log.warning("%s: Dynamics took no batch, so each entity is asked alone: %s", session.name, refusal.message)
-        return {}, None, {}
+        return {}, None, {one.entity.logical_name: ([], True) for one in asked}
     bound = (await session.store.tenants.get(session.name)).binding
     if found.organization_id and bound is not None and found.organization_id != bound.organization_id.lower():
         again = (await session.dynamics.who_am_i()).organization_id

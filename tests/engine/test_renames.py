@@ -82,3 +82,16 @@ async def test_a_team_that_nothing_is_owned_by_or_that_keeps_its_name_leaves_a_c
 
     assert await connected.requests("dynamics") == {BATCH: 1}
     assert report.notes == []
+
+
+async def test_where_dynamics_takes_no_batch_names_are_asked_for_alone(connected: World) -> None:
+    admin, team = await connected.admin(), await a_team(connected)
+    lead = await a_lead_of(connected, team)
+    await connected.cycle()
+    await admin.update("teams", team, {"name": "Nurture Team, World"})
+    fault = {"service": "dynamics", "path": "*$batch", "kind": "dataverse", "code": "0x80060888", "status": 400}
+    await connected.post("faults", fault)
+
+    await connected.cycle()
+
+    assert await team_of(connected, lead) == "Nurture Team, World"
