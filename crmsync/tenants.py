@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from yaml import Node
 
 from crmsync.errors import TenantFileWrong
@@ -97,6 +97,14 @@ class MarketoConnection(_Strict):
     @classmethod
     def _reduce(cls, url: str) -> str:
         return _origin(url)
+
+    @model_validator(mode="after")
+    def _one_subscription(self) -> MarketoConnection:
+        """Nobody binds one subscription twice by another id for it."""
+        found = _MUNCHKIN.match(urlsplit(self.base_url).netloc)
+        if found and self.munchkin_id and found.group(1).upper() != self.munchkin_id.upper():
+            raise ValueError(f"munchkin_id is {self.munchkin_id}, but base_url is that of {found.group(1).upper()}")
+        return self
 
     @property
     def subscription(self) -> str:
@@ -295,6 +303,13 @@ class Tenant(_Strict):
                 raise ValueError(f"{', '.join(twice)}: named twice")
         return wanted
 
+    @field_validator("create_in_dynamics")
+    @classmethod
+    def _creates_what_is_synced(cls, wanted: CreateInDynamics | None, info: ValidationInfo) -> CreateInDynamics | None:
+        if wanted is not None and wanted.as_ not in info.data.get("entities", ENTITIES):
+            raise ValueError(f"no {wanted.as_} can be created while 'entities' leaves {wanted.as_} out")
+        return wanted
+
     @property
     def custom_names(self) -> tuple[str, ...]:
         """The custom entities' logical names."""
@@ -308,11 +323,7 @@ class Tenant(_Strict):
 
 def load_tenant(name: str, folder: Path) -> Tenant:
     """Read ``folder/name.yaml``; raises ``TenantFileWrong`` naming file, line and remedy."""
-    if not re.match(TENANT_PATTERN, name):
-        raise TenantFileWrong(
-            f"'{name}' cannot be a tenant's name",
-            remedy="Use 1 to 40 lower-case letters, digits and dashes.",
-        )
+    check_name(name)
     path = folder / f"{name}.yaml"
     if not path.is_file():
         raise _missing(path, name)
@@ -328,6 +339,15 @@ def load_tenant(name: str, folder: Path) -> Tenant:
             remedy="Name the file after the tenant, or leave 'tenant:' out.",
         )
     return tenant
+
+
+def check_name(name: str) -> None:
+    """Raise ``TenantFileWrong`` for what cannot be a tenant's name."""
+    if not re.match(TENANT_PATTERN, name):
+        raise TenantFileWrong(
+            f"'{name}' cannot be a tenant's name",
+            remedy="Use 1 to 40 lower-case letters, digits and dashes.",
+        )
 
 
 def tenant_names(folder: Path) -> list[str]:

@@ -27,7 +27,7 @@ async def connect(tenant: TenantName, options: ConnectOptions = ConnectOptions()
         options: Choices for this run.
     """
     async with failure_told(tenant, "connect", notify=options.notify):
-        await enter_credentials(tenant, rebind=options.rebind, rebaseline=options.rebaseline)
+        await enter_credentials(tenant, options.rebind, options.rebaseline, options.rename)
         await select_fields_to_sync(tenant, plan=options.plan)
         if options.plan:
             return completed(only_planned(tenant))
@@ -35,10 +35,12 @@ async def connect(tenant: TenantName, options: ConnectOptions = ConnectOptions()
 
 
 @flow(name="Enter credentials", flow_run_name="connect {tenant}: Enter credentials")
-async def enter_credentials(tenant: TenantName, rebind: bool = False, rebaseline: bool = False) -> None:
+async def enter_credentials(
+    tenant: TenantName, rebind: bool = False, rebaseline: bool = False, rename: TenantName | None = None
+) -> None:
     """Prove both sides, then save the secrets and bind the tenant to the organization and the subscription."""
     proof = await tasks.validate_credentials(tenant)
-    await tasks.save_credentials(tenant, proof, rebind=rebind, rebaseline=rebaseline)
+    await tasks.save_credentials(tenant, proof, rebind=rebind, rebaseline=rebaseline, rename=rename)
 
 
 @flow(name="Select fields to sync", flow_run_name="connect {tenant}: Select fields to sync")

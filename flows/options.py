@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crmsync.engine.prepare.report import Choices, StepName
 from crmsync.engine.record import RECORD_PATTERN
+from crmsync.tenants import TENANT_PATTERN
 
 LogicalName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 """An entity's; whether the tenant has one of that name is told by the run."""
@@ -85,6 +86,13 @@ class ConnectOptions(_Options):
         title="The organization was restored or copied",
         description="Tick after a restore or a refresh from another environment. Everything is read once more; what is "
         "the same is not written, and people whose records are gone are flagged.",
+    )
+    rename: str | None = Field(
+        default=None,
+        title="The tenant's old name",
+        description="Fill in after the tenant file was renamed: the tenant goes on with all that is known under the "
+        "old name. What is known under the new name is forgotten only when the box of another organization is ticked.",
+        pattern=TENANT_PATTERN,
     )
     notify: bool = Field(
         default=True,

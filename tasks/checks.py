@@ -21,7 +21,8 @@ async def run_checks(tenant: TenantName) -> list[CheckLine]:
     """Look at everything a sync needs, with the secrets that the tenant file names; changes nothing."""
     found = find_tenant(tenant)
     selected, filters = await checks.selected_before(tenant), await checks.filters_before(tenant)
-    lines = await checks.validate(found, named_secrets(found), selected=selected, filters=filters)
+    others, secrets = await checks.bound_before(tenant), named_secrets(found)
+    lines = await checks.validate(found, secrets, selected=selected, filters=filters, others=others)
     rows = [(MARKS[line.status], line.side, line.name, line.proves, line.found, line.remedy) for line in lines]
     await show(tenant, "checks", table(("", "Side", "Check", "Proves", "Found", "Remedy"), rows))
     green = sum(line.status == "green" for line in lines)

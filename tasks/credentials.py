@@ -36,15 +36,23 @@ async def validate_credentials(tenant: TenantName) -> Proof:
 
 
 @step(minutes=5)
-async def save_credentials(tenant: TenantName, proof: Proof, rebind: bool = False, rebaseline: bool = False) -> Binding:
+async def save_credentials(
+    tenant: TenantName,
+    proof: Proof,
+    rebind: bool = False,
+    rebaseline: bool = False,
+    rename: TenantName | None = None,
+) -> Binding:
     """Bind the tenant to the proved organization and subscription, and keep the secrets in the tenant's block.
 
     In this order, so that secrets of an organization that is refused never replace those of the bound one.
     """
     async with session_of(tenant, saved=False) as session:
-        binding = await setup.save_credentials(session, proof, rebind=rebind, rebaseline=rebaseline)
+        binding = await setup.save_credentials(session, proof, rebind=rebind, rebaseline=rebaseline, rename=rename)
     await save_secrets(find_tenant(tenant))
     rows = [("Organization id", binding.organization_id), ("Marketo subscription", binding.subscription)]
     await show(tenant, "binding", table(("", f"Tenant {tenant} is bound to"), rows))
+    if rename is not None:
+        say(f"{tenant} goes on with all that was known of {rename}; run 'crmsync deploy' to rename its deployments")
     say(f"Saved the credentials; {tenant} is bound to {binding.organization_name} and Marketo {binding.subscription}")
     return binding

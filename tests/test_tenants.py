@@ -61,6 +61,18 @@ def test_the_organization_service_url_is_understood(tmp_path: Path) -> None:
         (("marketo:", "fields: {time_zone: NZDT}\nmarketo:"), 6, "'NZDT' is no time zone", "fields.time_zone"),
         (("marketo:", "dynamics:"), 6, "'dynamics' is given twice", "Keep one"),
         (("  base_url", "  client_id: 1\n  base_url"), 9, "'client_id' is given twice", "Keep one"),
+        (
+            ("  base_url", "  munchkin_id: 999-XYZ-999\n  base_url"),
+            6,
+            "999-XYZ-999, but base_url is that of",
+            "marketo",
+        ),
+        (
+            ("marketo:", "entities: [lead]\ncreate_in_dynamics: {list: Hot, as: contact}\nmarketo:"),
+            7,
+            "no contact can be created",
+            "create_in_dynamics",
+        ),
         ((CONTOSO, "- contoso"), 1, "expected settings", "shows a whole file"),
     ],
 )

@@ -11,7 +11,7 @@ from crmsync.cli.reading import print_json
 from crmsync.cli.running import heard, prepare
 from crmsync.cli.story import terminal
 from crmsync.engine.names import check_names, names_of
-from crmsync.tenants import Tenant, load_tenant
+from crmsync.tenants import Tenant, check_name, load_tenant
 
 Notify = Annotated[bool, Parameter(help="Send the e-mail to the addresses of the tenant file.")]
 
@@ -27,6 +27,9 @@ async def connect(
     rebaseline: Annotated[
         bool, Parameter(negative="", help="The organization was restored or copied: read everything once more.")
     ] = False,
+    rename: Annotated[
+        str | None, Parameter(help="The tenant file was renamed: go on with what is known under this old name.")
+    ] = None,
     notify: Notify = True,
     json: Json = False,
     tenants: TenantsFolder = DEFAULT_TENANTS,
@@ -57,15 +60,21 @@ async def connect(
     The environment was restored from a backup or refreshed from a copy:
 
         crmsync connect contoso --rebaseline
+
+    The tenant file contoso.yaml was renamed to fabrikam.yaml:
+
+        crmsync connect fabrikam --rename contoso
     """
     console = terminal(stderr=json)
     load_tenant(tenant, tenants)
+    if rename is not None:
+        check_name(rename)
     prepare(console, tenants=tenants, verbose=verbose)
     from flows.connect import connect as flow
     from flows.options import ConnectOptions
 
     console.print(f"[bold]Connecting {tenant}[/]")
-    options = ConnectOptions(plan=plan, rebind=rebind, rebaseline=rebaseline, notify=notify)
+    options = ConnectOptions(plan=plan, rebind=rebind, rebaseline=rebaseline, rename=rename, notify=notify)
     report = await heard(console, lambda: flow(tenant, options))
     if json:
         print_json(report.model_dump())

@@ -50,7 +50,8 @@ async def validate(tenant: TenantArgument, /, *, json: Json = False, tenants: Te
     found = load_tenant(tenant, tenants)
     secrets = SecretStore(tenants, read_block=read_block)
     selected, filters = await checks.selected_before(tenant), await checks.filters_before(tenant)
-    lines = await checks.validate(found, secrets, selected=selected, filters=filters)
+    others = await checks.bound_before(tenant)
+    lines = await checks.validate(found, secrets, selected=selected, filters=filters, others=others)
     red = sum(line.status == "red" for line in lines)
     if json:
         print_json([line.model_dump() for line in lines])
@@ -162,12 +163,14 @@ async def _rows(
     async with open_store() as store:
         if tenant not in await store.tenants.names():
             load_tenant(tenant, tenants)
-        state = (await store.tenants.get(tenant)).state
+        row = await store.tenants.get(tenant)
         found = await read(store, tenant)
     if json:
         print_json(found)
         return []
-    if state == TenantState.NEW:
+    if row.renamed_to is not None:
+        terminal().print(f"{tenant} goes on as {row.renamed_to}")
+    elif row.state == TenantState.NEW:
         terminal().print(f"{tenant} was never connected: {_next_step(tenant)}")
     elif not found:
         terminal().print(none, style="green")
@@ -190,7 +193,10 @@ def _show_red(console: Console, line: CheckLine) -> None:
 
 
 def _show_status(console: Console, one: dict[str, Any]) -> None:
-    console.print(f"[bold]{one['tenant']}[/]: {one['state']}")
+    console.print(f"[bold]{one['tenant']}[/]: {'renamed' if one['renamed_to'] else one['state']}")
+    if one["renamed_to"]:
+        console.print(f"  goes on as {one['renamed_to']}: crmsync status {one['renamed_to']}", markup=False)
+        return
     if one["state"] == "new":
         console.print(f"  never connected: {_next_step(one['tenant'])}", markup=False)
         return

@@ -24,7 +24,7 @@ from crmsync.dynamics.auth import Credential
 from crmsync.dynamics.channel import Channel, url
 from crmsync.dynamics.pacing import Sleep, together
 from crmsync.dynamics.schema import DynamicsSchema, Entity
-from crmsync.dynamics.tracking import ChangePage, Glance
+from crmsync.dynamics.tracking import ChangePage, Glance, Modified
 from crmsync.dynamics.write_batch import Write, write_batch
 from crmsync.errors import CrmsyncError, OperatorMustAct, PermissionMissing
 from crmsync.tenants import DynamicsConnection
@@ -202,11 +202,12 @@ class DynamicsClient:
         *,
         stamp: str | None = None,
         also: Iterable[str] = (),
+        modified: Sequence[Modified] = (),
     ) -> Glance:
         """Whether anything changed behind these delta links (by entity), in one request, and whether definitions, those
         of the entities in ``also`` as well, have changed since ``stamp``. Rows of the entities in ``lookup_types`` tell
-        what their lookups lead to."""
-        return await tracking.glance(self._channel, links, lookup_types, stamp=stamp, also=also)
+        what their lookups lead to. Also the rows that were ``modified`` in small tables."""
+        return await tracking.glance(self._channel, links, lookup_types, stamp=stamp, also=also, modified=modified)
 
     async def definitions_stamp(self, logical_names: Iterable[str]) -> str | None:
         """The stamp of these entities' definitions as they are now, for ``glance``; None where there is none."""

@@ -10,7 +10,7 @@ Facts: "Use change tracking to synchronize data with external systems" (Microsof
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -55,12 +55,28 @@ class ChangePage:
 @dataclass(frozen=True, slots=True)
 class Glance:
     """What one request found: whose organization answered, the first page of changes of each entity, and whose
-    definitions have changed (None where the service does not tell). An entity whose part of the answer was an error is
-    absent."""
+    definitions have changed (None where the service does not tell). ``modified`` are the first rows of small tables
+    that were modified, and whether there are more. An entity whose part of the answer was an error is absent."""
 
     organization_id: str | None
     pages: dict[str, ChangePage]
     definitions: DefinitionChanges | None = None
+    modified: dict[str, tuple[list[dict[str, Any]], bool]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Modified:
+    """A small table whose rows are asked for that were modified since a moment: change tracking may be off there."""
+
+    entity: Entity
+    since: datetime
+
+    @property
+    def filter(self) -> str:
+        return f"modifiedon ge {self.since:%Y-%m-%dT%H:%M:%SZ}"
+
+
+NAME_AND_DATES = ("name", "createdon", "modifiedon")
 
 
 async def glance(
@@ -70,15 +86,19 @@ async def glance(
     *,
     stamp: str | None = None,
     also: Iterable[str] = (),
+    modified: Sequence[Modified] = (),
 ) -> Glance:
     """The first page of changes behind each of these delta links, in one request. Rows of the entities in
     ``lookup_types`` tell what their lookups lead to; ``stamp`` is that of the definitions as they are known, those of
-    the entities in ``also`` as well."""
+    the entities in ``also`` as well. Of the tables in ``modified`` the names are read."""
     defined = {*links, *also}
     looks = [Operation(link, _glancing(name in lookup_types)) for name, link in links.items()]
-    operations = [Operation("WhoAmI"), *looks, Operation(question(defined, stamp))]
-    reads = [as_json(WHO_AM_I), *[as_json(change_page)] * len(looks), as_json(SHAPE)]
+    asked = [Operation(_names_in(one), {"Prefer": f"odata.maxpagesize={GLANCE}"}) for one in modified]
+    operations = [Operation("WhoAmI"), *looks, *asked, Operation(question(defined, stamp))]
+    names = [as_json(data_of(one.entity, NAME_AND_DATES)) for one in modified]
+    reads = [as_json(WHO_AM_I), *[as_json(change_page)] * len(looks), *names, as_json(SHAPE)]
     who, *parts, definitions = await send_all(channel, operations, reads)
+    parts, rows = parts[: len(looks)], parts[len(looks) :]
     return Glance(
         str(who.body["OrganizationId"]).lower() if who.body else None,
         {
@@ -88,7 +108,16 @@ async def glance(
             if part.body is not None
         },
         changes_in(definitions, channel, defined),
+        {
+            one.entity.logical_name: (part.body["value"], "@odata.nextLink" in part.body)
+            for one, part in zip(modified, rows, strict=True)
+            if part.body is not None
+        },
     )
+
+
+def _names_in(one: Modified) -> str:
+    return url(one.entity.entity_set_name, select=",".join(NAME_AND_DATES), filter=one.filter)
 
 
 def _glancing(lookup_types: bool) -> dict[str, str]:

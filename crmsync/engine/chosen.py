@@ -9,22 +9,25 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping as ReadOnlyDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.engine.back.streams import person_fields, watched
 from crmsync.engine.guards import remembering, why_stopped
+from crmsync.engine.renames import named
 from crmsync.engine.session import Session
 from crmsync.engine.setup import saved_selection
 from crmsync.errors import StateMismatch
 from crmsync.fields.model import Mapping, Selection
+from crmsync.fields.naming import check_rules
 from crmsync.fields.typemap import WORDED_BEFORE
 from crmsync.state.checkpoints import Checkpoint
 from crmsync.tenants import ENTITIES, Tenant
 
 
 async def chosen_fields(session: Session) -> tuple[DynamicsSchema, Selection]:
-    """Schema and selection as they are saved; raises ``StateMismatch`` where there are none yet."""
+    """Schema and selection as they are saved; raises ``StateMismatch`` where there are none yet, and
+    ``TenantFileWrong`` where the tenant file has rules for columns that do not exist."""
     schema = await session.store.schemas.snapshot(session.name, "dynamics")
     selection = await saved_selection(session)
     if schema is None or selection is None:
@@ -32,6 +35,9 @@ async def chosen_fields(session: Session) -> tuple[DynamicsSchema, Selection]:
             "No fields were selected yet", tenant=session.name, remedy=f"Run: crmsync connect {session.name}"
         )
     found = DynamicsSchema.model_validate_json(schema)
+    if session.tenant.conflicts.fields:
+        parked = await session.store.schemas.parked(session.name)
+        check_rules(session.tenant.conflicts, found, {(one.entity, one.attribute) for one in parked})
     return found, remembering(selection, found)
 
 
@@ -76,14 +82,15 @@ def _by(name: str) -> str:
 @dataclass(frozen=True)
 class Choice:
     """The digest of each entity that is carried, of each other one why it is not, the Marketo fields whose changes
-    go to Dynamics, and the stamp of Dynamics' definitions. Those ``stopped`` come back when their definition is another
-    one."""
+    go to Dynamics, the stamp of Dynamics' definitions, and the tables whose names are sent. Those ``stopped`` come back
+    when their definition is another one."""
 
     digests: ReadOnlyDict[str, str]
     left_out: ReadOnlyDict[str, str]
     watched: Sequence[str]
     stamp: str | None = None
     stopped: frozenset[str] = frozenset()
+    named: ReadOnlyDict[str, Sequence[str]] = field(default_factory=dict)
 
 
 async def choice(session: Session) -> Choice:
@@ -94,13 +101,11 @@ async def choice(session: Session) -> Choice:
     if kept is None or kept[0] != numbers:
         schema, selection = await chosen_fields(session)
         without = left_out(session.tenant, schema, selection)
-        digests: dict[str, str] = {
-            name: selection_digest(session.tenant, schema, selection, name)
-            for name in carried(session.tenant, schema, selection)
-        }
-        fields = watched(person_fields(schema, selection))
+        names = carried(session.tenant, schema, selection)
+        digests = {name: selection_digest(session.tenant, schema, selection, name) for name in names}
+        fields, tables = watched(person_fields(schema, selection)), named(selection, names)
         stopped = frozenset(name for name in without if is_stopped(session.tenant, name, schema, selection))
-        kept = numbers, Choice(digests, without, fields, schema.stamp, stopped)
+        kept = numbers, Choice(digests, without, fields, schema.stamp, stopped, tables)
         session.memo["choice"] = kept
     return kept[1]
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 from crmsync.dynamics.definition_changes import DefinitionChanges
 from crmsync.dynamics.schema import DynamicsSchema, Entity
 from crmsync.dynamics.tracking import ChangePage
+from crmsync.engine import renames
 from crmsync.engine.back.direction import FromMarketo
 from crmsync.engine.back.streams import Glimpse
 from crmsync.engine.chosen import carried, checkpoint_of, chosen_fields, is_stopped, left_out, selection_digest
@@ -102,7 +104,7 @@ class DataPath:
         self._tempos: dict[str, Tempo] = {}
         self._due = DueRecords(session)
         self._parents: dict[str, Lane | ConnectionLane] = {}
-        self._links = Links(session, bring=self._bring)
+        self._links = Links(session, bring=self._bring, remember=partial(renames.remember, session))
 
     @property
     def shape(self) -> tuple[DynamicsSchema, Selection]:
@@ -119,6 +121,7 @@ class DataPath:
     ) -> DataPath:
         """Settle what an earlier run left in flight, and take schema and selection from the store. ``pages`` are the
         first pages of changes by entity, and ``seen`` those of Marketo's activities, where they were read already."""
+        await renames.begin(session)
         schema, selection = await chosen_fields(session)
         fresh = (await session.store.tenants.get(session.name)).key_is_fresh
         path = cls(session, schema, selection, key_is_fresh=fresh, listener=listener, pages=pages, seen=seen)
@@ -215,6 +218,11 @@ class DataPath:
         """Before anything is compared: take up what column security hides by now, or does not hide any more."""
         changed = await changed_rights(self._session.dynamics, *self.shape)
         await self.take_definitions(DefinitionChanges(changed, self._schema.stamp))
+
+    async def take_names(self) -> None:
+        """Have written again what has the name of a team or a connection role that was renamed."""
+        tables = renames.named(self._selection, self.carried)
+        self.notes += await renames.follow(self._session, self._schema, tables)
 
     async def carry(self, name: str) -> None:
         """Carry one entity to its end: its first read where that is needed, else what changed; then what is due again.

@@ -40,11 +40,19 @@ class Links:
     """Looks parents up for one run, and brings those that Marketo lacks. What was asked once is not asked again.
 
     ``bring`` has records of an entity read and written now; it is told only of such as the ledger does not know.
+    ``remember`` keeps the names of teams and roles that are about to be sent.
     """
 
-    def __init__(self, session: Session, *, bring: Callable[[str, Sequence[str]], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        *,
+        bring: Callable[[str, Sequence[str]], Awaitable[None]],
+        remember: Callable[[str, dict[str, str]], Awaitable[None]] | None = None,
+    ) -> None:
         self._session = session
         self._bring = bring
+        self._remember = remember
         self._asked: set[tuple[str, str]] = set()
         self._denied: set[tuple[str, str]] = set()
         self._making: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -154,7 +162,10 @@ class Links:
         cannot be read, for that is another thing than to have none."""
         rows = await self._read(entity, ["name"], ids)
         key = STANDARD[entity].primary_id
-        return {row[key].lower(): row["name"] for row in rows if row.get("name")}
+        names = {row[key].lower(): row["name"] for row in rows if row.get("name")}
+        if self._remember is not None and names:
+            await self._remember(entity, names)
+        return names
 
     async def _read(
         self, entity: str, select: Sequence[str], ids: Sequence[str], *, lookup_types: bool = False

@@ -11,12 +11,14 @@ copied over by, another is noticed before anything of it is believed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from crmsync.dynamics.definition_changes import DefinitionChanges
-from crmsync.dynamics.tracking import ChangePage
+from crmsync.dynamics.tracking import ChangePage, Modified
+from crmsync.engine import renames
 from crmsync.engine.back.streams import PERSON_ENTITIES, Glimpse, glimpse
 from crmsync.engine.chosen import Choice, choice, chosen_fields, due_again
 from crmsync.engine.destination import ROLE
@@ -30,11 +32,15 @@ from crmsync.tenants import ENTITIES
 
 log = logging.getLogger("crmsync.engine")
 
+Rows = Mapping[str, tuple[Sequence[dict[str, Any]], bool]]
+"""The first rows of tables, and whether there are more."""
+
 
 @dataclass(frozen=True)
 class Look:
     """What a look found: the first page of changes by entity, ``seen`` of Marketo's activities, and whether the cycle
-    can end here. ``moved`` are the checkpoints as they stand then, ``definitions`` tell whose have changed."""
+    can end here. ``moved`` are the checkpoints as they stand then, ``definitions`` tell whose have changed. With
+    ``renamed`` teams or connection roles may have other names."""
 
     began: datetime
     is_idle: bool
@@ -43,6 +49,7 @@ class Look:
     left_out: Mapping[str, str] = field(default_factory=dict)
     seen: Glimpse | None = None
     definitions: DefinitionChanges | None = None
+    renamed: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,10 +68,12 @@ async def look(session: Session) -> Look:
     began = session.clock()
     chosen = await choice(session)
     checkpoints = await _with_delta_link(session, chosen.digests)
-    pages, definitions = await _first_pages(session, checkpoints, chosen)
+    asked = await renames.questions(session, chosen.named)
+    pages, definitions, modified = await _first_pages(session, checkpoints, chosen, asked)
     definitions = await _with_rights(session, chosen, definitions)
-    if definitions is not None and definitions.entities:
-        return Look(began, False, pages, definitions=definitions)
+    renamed = await renames.are_renamed(session, modified)
+    if renamed or (definitions is not None and definitions.entities):
+        return Look(began, False, pages, definitions=definitions, renamed=renamed)
     if pages.keys() < chosen.digests.keys() or not all(page.is_idle for page in pages.values()):
         return Look(began, False, pages)
     if await _is_left_over(session, chosen.digests):
@@ -87,7 +96,7 @@ async def look_again(session: Session) -> Again:
     """Ask both sides while a cycle is at work: what changed since they were asked last, where that is not known."""
     chosen = await choice(session)
     checkpoints = await _with_delta_link(session, chosen.digests)
-    pages, definitions = await _first_pages(session, checkpoints, chosen)
+    pages, definitions, _ = await _first_pages(session, checkpoints, chosen)
     seen = await glimpse(session, chosen.watched) if session.tenant.to_dynamics else None
     return Again(pages, seen, definitions)
 
@@ -137,17 +146,17 @@ async def _with_delta_link(session: Session, digests: Mapping[str, str]) -> dict
 
 
 async def _first_pages(
-    session: Session, checkpoints: dict[str, Checkpoint], chosen: Choice
-) -> tuple[dict[str, ChangePage], DefinitionChanges | None]:
+    session: Session, checkpoints: dict[str, Checkpoint], chosen: Choice, asked: Sequence[Modified] = ()
+) -> tuple[dict[str, ChangePage], DefinitionChanges | None, Rows]:
     links = {name: one.delta_link for name, one in checkpoints.items() if one.delta_link}
     if not links:
-        return {}, None
+        return {}, None, {}
+    typed = {*LOOKUP_TYPES, *(links.keys() - set(ENTITIES))}
     try:
-        lookups = {*LOOKUP_TYPES, *(links.keys() - set(ENTITIES))}
-        found = await session.dynamics.glance(links, lookups, stamp=chosen.stamp, also=chosen.stopped)
+        found = await session.dynamics.glance(links, typed, stamp=chosen.stamp, also=chosen.stopped, modified=asked)
     except (RecordRefused, RequestRefused) as refusal:
         log.warning("%s: Dynamics took no batch, so each entity is asked alone: %s", session.name, refusal.message)
-        return {}, None
+        return {}, None, {one.entity.logical_name: ([], True) for one in asked}
     bound = (await session.store.tenants.get(session.name)).binding
     if found.organization_id and bound is not None and found.organization_id != bound.organization_id.lower():
         again = (await session.dynamics.who_am_i()).organization_id
@@ -156,4 +165,4 @@ async def _first_pages(
         raise TransportFailed(
             f"Dynamics told of two organizations at {bound.organization_url}, one after the other", tenant=session.name
         )
-    return found.pages, found.definitions
+    return found.pages, found.definitions, found.modified

@@ -78,17 +78,18 @@ class Session:
             if (lease := await self.store.leases.take(self.name, self.run, sleep=self.sleep)) is not None:
                 return lease, asked_at
             if self.clock() >= until:
-                raise await self._busy()
+                raise await self.busy(self.name)
             await self.sleep(1)
 
-    async def _busy(self) -> TenantBusy:
-        other = await self.store.leases.get(self.name)
+    async def busy(self, tenant: str) -> TenantBusy:
+        """The error that says who holds a tenant."""
+        other = await self.store.leases.get(tenant)
         if other is None:
-            return TenantBusy("Another run has just held the tenant", tenant=self.name)
+            return TenantBusy("Another run has just held the tenant", tenant=tenant)
         return TenantBusy(
             f"Run '{other.run}' on {other.host} (process {other.process}) holds the tenant since "
             f"{other.acquired_at:%Y-%m-%d %H:%M:%S} UTC; its lease lasts until {other.expires_at:%H:%M:%S} UTC",
-            tenant=self.name,
+            tenant=tenant,
         )
 
 

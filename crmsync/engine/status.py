@@ -22,6 +22,7 @@ async def status(store: Store, tenant: str) -> dict[str, Any]:
     Per entity the counters since the tenant was connected, except ``failed``: the sync errors open now. ``backlog`` is
     what is known to be out of step: the rest of a first read, requests in flight, and errors that will be tried again.
     ``doubt`` is an error that stops the tenant if it is still there some minutes later.
+    ``renamed_to``: the tenant that goes on with all that was known of this one.
     ``to_dynamics`` are the counters of the other direction; ``waiting``: records whose changes in Marketo wait.
     ``waiting`` at the top is all that waits, by what for: ``change`` and ``creation`` in Dynamics; to be read
     ``again``, to ``delete``, ``roles`` and ``heir`` in Marketo; ``owner``, ``company`` and ``parent`` that Marketo does
@@ -61,6 +62,7 @@ async def status(store: Store, tenant: str) -> dict[str, Any]:
         "tenant": tenant,
         "state": str(row.state),
         "reason": row.reason,
+        "renamed_to": row.renamed_to,
         "doubt": _doubt(row),
         "organization_id": row.binding.organization_id if row.binding else None,
         "organization_name": row.binding.organization_name if row.binding else None,

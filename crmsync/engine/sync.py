@@ -20,7 +20,7 @@ from crmsync.engine.look import Look, look
 from crmsync.engine.overdue import forget_what_is_done, tell_overdue
 from crmsync.engine.report import Counts, ParkedField, ProgressListener, SyncReport
 from crmsync.engine.session import Session
-from crmsync.engine.setup import ensure_bound
+from crmsync.engine.setup import ensure_bound, renamed
 from crmsync.engine.turns import take_turns
 from crmsync.errors import (
     ApplicationUserMissing,
@@ -129,6 +129,8 @@ async def carry_what_changed(session: Session, found: Look, progress: ProgressLi
         return await _idle(session, found)
     path = await DataPath.open(session, progress, found.pages, found.seen)
     await path.take_definitions(found.definitions)
+    if found.renamed:
+        await path.take_names()
     return await reported(session, "cycle", path, lambda: take_turns(path))
 
 
@@ -250,6 +252,8 @@ async def _age_of_last_cycle(session: Session) -> float | None:
 
 
 def _not_enabled(session: Session, row: TenantRow) -> StateMismatch:
+    if row.renamed_to is not None:
+        return renamed(row)
     return StateMismatch(
         f"The sync is not enabled: the tenant is '{row.state}'" + (f" ({row.reason})" if row.reason else ""),
         tenant=session.name,
@@ -258,6 +262,8 @@ def _not_enabled(session: Session, row: TenantRow) -> StateMismatch:
 
 
 def _not_syncing(session: Session, row: TenantRow) -> StateMismatch:
+    if row.renamed_to is not None:
+        return renamed(row)
     if row.state == TenantState.FIRST_SYNC:
         message, remedy = (
             "The first sync is not done yet",

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from difflib import get_close_matches
 from itertools import count
 
 from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.errors import TenantFileWrong
 from crmsync.fields.catalogue import DefaultMap
-from crmsync.tenants import FieldChoice, MappedName
+from crmsync.tenants import Conflicts, FieldChoice, MappedName
 
 _REST_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _SPECIAL = re.compile(r"[^A-Za-z0-9 _-]+")
@@ -77,9 +77,30 @@ def _unknown_columns(choice: FieldChoice, dynamics: DynamicsSchema, default: Def
         known = set(found.attributes) if found else set()
         if name in known or (key == "exclude" and name in default.attributes(entity)):
             continue
-        close = get_close_matches(name, sorted(known), n=3, cutoff=0.6)
-        hint = f"; did you mean {' or '.join(close)}?" if close else ""
-        yield f"{key}: {entity} has no column '{name}'{hint}"
+        yield f"{key}: {entity} has no column '{name}'{_near(name, known)}"
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    close = get_close_matches(name, sorted(known), n=3, cutoff=0.6)
+    return f"; did you mean {' or '.join(close)}?" if close else ""
+
+
+def check_rules(conflicts: Conflicts, dynamics: DynamicsSchema, but: Container[tuple[str, str]] = ()) -> None:
+    """Raise ``TenantFileWrong`` when a rule for a field names a column that does not exist: another rule would decide
+    in its place. ``but`` are columns that did, by entity; what the schema does not have at all is not judged."""
+    rules = [(entity, name) for entity, _, name in (rule.partition(".") for rule in sorted(conflicts.fields))]
+    problems = [
+        f"{entity} has no column '{name}'{_near(name, dynamics.entities[entity].attributes)}"
+        for entity, name in rules
+        if entity in dynamics.entities
+        and name not in dynamics.entities[entity].attributes
+        and (entity, name) not in but
+    ]
+    if problems:
+        raise TenantFileWrong(
+            "The tenant file's rules for conflicts cannot be used:\n" + "\n".join(f"- {one}" for one in problems),
+            remedy="Correct these under 'conflicts: fields:' in the tenant file; columns go by their logical names.",
+        )
 
 
 def _contradictions(choice: FieldChoice) -> Iterator[str]:

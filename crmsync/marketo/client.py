@@ -182,9 +182,9 @@ class MarketoClient:
         """Pages of activities of these types since ``token``; raises ``PagingTokenRefused``."""
         return activities.activities(self._rest, token, types, seen=seen)
 
-    async def list_id(self, name: str) -> int | None:
-        """The id of the static list of this name, or None."""
-        return await lists.list_id(self._rest, name)
+    async def static_lists(self, **by: str | int) -> list[lists.StaticList]:
+        """The static lists of this ``name``, however it is capitalized, or of this ``id``."""
+        return await lists.static_lists(self._rest, {key: str(value) for key, value in by.items()})
 
     def list_members(self, number: int, fields: Sequence[str]) -> AsyncGenerator[list[dict[str, Any]], None]:
         """Pages of a static list's members."""

@@ -1,4 +1,5 @@
-"""Static lists: found by their name, read member by member. The API makes no lists; an administrator does.
+"""Static lists: found by their name or id, read member by member. Administrators make them, in folders and programs, so
+that one name may be that of several; one that is deleted and made anew has another id.
 
 Source: "Static Lists" and "List Membership" (Marketo REST API).
 """
@@ -6,6 +7,7 @@ Source: "Static Lists" and "List Membership" (Marketo REST API).
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from crmsync.marketo.answers import found_by
@@ -14,13 +16,26 @@ from crmsync.marketo.queries import MAX_VALUES, pages
 from crmsync.marketo.rest import Rest
 
 
-async def list_id(rest: Rest, name: str) -> int | None:
-    """The id of the list of exactly this name, or None where there is none."""
-    async for answer in pages(rest, LISTS, {"name": name, "batchSize": str(MAX_VALUES)}):
-        for row in answer.result:
-            if row.get("name") == name:
-                return int(row["id"])
-    return None
+@dataclass(frozen=True, slots=True)
+class StaticList:
+    """A list, and the program that it is in, if any."""
+
+    id: int
+    name: str
+    program: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.id} in program '{self.program}'" if self.program else str(self.id)
+
+
+async def static_lists(rest: Rest, by: dict[str, str]) -> list[StaticList]:
+    """The lists of this ``name`` (however it is capitalized) or ``id``."""
+    found = pages(rest, LISTS, {**by, "batchSize": str(MAX_VALUES)})
+    return [
+        StaticList(int(row["id"]), str(row.get("name")), row.get("programName"))
+        async for answer in found
+        for row in answer.result
+    ]
 
 
 async def members(rest: Rest, number: int, fields: Sequence[str]) -> AsyncGenerator[list[dict[str, Any]], None]:

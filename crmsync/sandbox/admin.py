@@ -25,6 +25,7 @@ from crmsync.sandbox.admin_forms import (
     Deletion,
     NewField,
     NewList,
+    NewName,
     NewRefusal,
     NewType,
     SwitchChange,
@@ -35,6 +36,7 @@ from crmsync.sandbox.core import PERMISSIONS, AppRegistration, Clock, Refusal, R
 from crmsync.sandbox.dataverse.switches import SWITCHES as DYNAMICS_SWITCHES
 from crmsync.sandbox.faults import FaultRule
 from crmsync.sandbox.frontdoor import Desk
+from crmsync.sandbox.marketo.lists import StaticList
 from crmsync.sandbox.marketo.service import Marketo
 from crmsync.sandbox.marketo.switches import SWITCHES
 from crmsync.sandbox.world import SandboxTenant, new_app
@@ -70,6 +72,8 @@ class Administration:
             Route("/lists", self._lists_page, methods=["GET"]),
             Route("/lists", self._add_list, methods=["POST"]),
             Route("/deletions", self._delete, methods=["POST"]),
+            Route("/lists/{tenant}/{id:int}", self._rename_list, methods=["POST"]),
+            Route("/lists/{tenant}/{id:int}", self._delete_list, methods=["DELETE"]),
             Route("/refusals", self._refusals_page, methods=["GET"]),
             Route("/refusals", self._add_refusal, methods=["POST"]),
             Route("/refusals", self._clear_refusals, methods=["DELETE"]),
@@ -181,9 +185,25 @@ class Administration:
     async def _add_list(self, request: Request) -> JSONResponse:
         made = await read_form(request, NewList, "lists")
         marketo = self._marketo[self._tenant(made.tenant).name]
-        if marketo.lists.by_name(made.name) is not None:
-            raise AdminWrong(422, ["name: a static list of that name exists already; take another"])
-        return JSONResponse(marketo.add_list(made.name, made.description).as_json(), status_code=201)
+        _check_list_name(marketo, made.name, made.program)
+        return JSONResponse(marketo.add_list(made.name, made.description, made.program).as_json(), status_code=201)
+
+    async def _rename_list(self, request: Request) -> JSONResponse:
+        wanted = await read_form(request, NewName, "list-names")
+        marketo, found = self._list(request)
+        _check_list_name(marketo, wanted.name, found.program)
+        return JSONResponse(marketo.lists.rename(found.id, wanted.name, marketo.moment()).as_json())
+
+    async def _delete_list(self, request: Request) -> JSONResponse:
+        marketo, found = self._list(request)
+        marketo.lists.delete(found.id)
+        return JSONResponse({"removed": 1})
+
+    def _list(self, request: Request) -> tuple[Marketo, StaticList]:
+        marketo = self._marketo[self._tenant(request.path_params["tenant"]).name]
+        if (found := marketo.lists.by_id(request.path_params["id"])) is None:
+            raise AdminWrong(404, ["GET {admin_url}/lists lists the static lists and their ids."])
+        return marketo, found
 
     async def _delete(self, request: Request) -> JSONResponse:
         deletion = await read_form(request, Deletion, "deletions")
@@ -228,6 +248,12 @@ class Administration:
         if name not in self._tenants:
             raise AdminWrong(422, [f"tenant: this sandbox serves {', '.join(sorted(self._tenants))}, not '{name}'"])
         return self._tenants[name]
+
+
+def _check_list_name(marketo: Marketo, name: str, program: str | None) -> None:
+    taken = [(each.name.lower(), (each.program or "").lower()) for each in marketo.lists.all()]
+    if (name.lower(), (program or "").lower()) in taken:
+        raise AdminWrong(422, ["name: a static list of that name exists there already; take another"])
 
 
 def _check_names(what: str, given: set[str], known: set[str]) -> None:

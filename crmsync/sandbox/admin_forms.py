@@ -92,13 +92,22 @@ class NewType(BaseModel):
 
 
 class NewList(BaseModel):
-    """A static list that an administrator makes by hand in Marketo's Database."""
+    """A static list that an administrator makes by hand in Marketo's Database, or in a program."""
 
     model_config = ConfigDict(extra="forbid")
 
     tenant: str
     name: Annotated[str, Field(min_length=1, max_length=255)]
     description: str | None = None
+    program: str | None = None
+
+
+class NewName(BaseModel):
+    """Another name for a static list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(min_length=1, max_length=255)]
 
 
 class Deletion(BaseModel):

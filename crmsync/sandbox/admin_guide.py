@@ -26,6 +26,7 @@ EXAMPLES: dict[str, Any] = {
     },
     "refusals": {"tenant": "contoso", "service": "marketo", "field": "title", "value": "Chief"},
     "field-types": {"tenant": "contoso", "target": "company", "name": "msAccountNumber", "type": "integer"},
+    "list-names": {"name": "Former readers"},
     "lists": {"tenant": "contoso", "name": "Newsletter readers"},
     "deletions": {"tenant": "contoso", "target": "company", "key": "<its externalCompanyId>"},
     "apps": {"tenant": "contoso", "client_id": "<the sync app's>", "secret_expired": True},
@@ -77,7 +78,7 @@ _PAGES: dict[str, Any] = {
     },
     "GET /lists": {"does": "lists every tenant's static lists in Marketo"},
     "POST /lists": {
-        "does": "makes a static list by hand, as in Marketo's Database; the API fills lists but makes none",
+        "does": "makes a static list by hand, as in Marketo's Database, or in a 'program'; names are unique there",
         "example": EXAMPLES["lists"],
     },
     "POST /deletions": {
@@ -85,6 +86,8 @@ _PAGES: dict[str, Any] = {
         "is in use; who names it names nobody then",
         "example": EXAMPLES["deletions"],
     },
+    "POST /lists/TENANT/ID": {"does": "renames a static list", "example": EXAMPLES["list-names"]},
+    "DELETE /lists/TENANT/ID": {"does": "deletes a static list; its members stay people"},
     "GET /requests": {
         "does": "counts requests by service, tenant, method and path, and how many could have written something"
     },

@@ -77,6 +77,14 @@ class ParticipantStore(SubStore):
         async with self._engine.connect() as connection:
             return list(await connection.scalars(query))
 
+    async def mark_those_with(self, tenant: str, roles: Iterable[str]) -> None:
+        """These connection roles have other names now: the roles of opportunities that have them are due."""
+        async with self._engine.begin() as connection:
+            query = sa.select(participants.c.opportunity_id.distinct()).where(
+                participants.c.tenant == tenant, among(connection, participants.c.role_id, roles)
+            )
+            await mark(connection, tenant, "opportunity", "roles", await connection.scalars(query))
+
     async def mark_customers_of(self, tenant: str, contacts: Iterable[str]) -> None:
         """These contacts changed: opportunities whose customer they are may belong to another company now."""
         async with self._engine.begin() as connection:

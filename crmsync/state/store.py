@@ -21,6 +21,7 @@ from crmsync.state.flights import FlightStore
 from crmsync.state.forms import FormStore
 from crmsync.state.inbox import InboxStore
 from crmsync.state.leases import LeaseStore
+from crmsync.state.names import NameStore
 from crmsync.state.participants import ParticipantStore
 from crmsync.state.pending import PendingStore
 from crmsync.state.people import PeopleStore
@@ -104,6 +105,10 @@ class Store:
     @cached_property
     def waits(self) -> WaitStore:
         return WaitStore(self._patient)
+
+    @cached_property
+    def names(self) -> NameStore:
+        return NameStore(self._patient)
 
     @cached_property
     def runs(self) -> RunStore:

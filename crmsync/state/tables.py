@@ -56,6 +56,7 @@ tenants = sa.Table(
     sa.Column("doubted_at", UtcTime),
     sa.Column("rights_seen_at", UtcTime),
     sa.Column("updated_at", UtcTime, nullable=False),
+    sa.Column("renamed_to", sa.String(40)),
 )
 
 audit = sa.Table(
@@ -311,6 +312,16 @@ creations = sa.Table(
     sa.Column("not_before", UtcTime),
 )
 
+lookup_names = sa.Table(
+    "lookup_names",
+    metadata,
+    _tenant(primary_key=True),
+    sa.Column("entity", sa.String(100), primary_key=True),
+    sa.Column("record_id", sa.String(36), primary_key=True),
+    sa.Column("fingerprint", sa.LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 collisions = sa.Table(
     "collisions",
     metadata,
@@ -353,3 +364,8 @@ runs = sa.Table(
     sa.Column("report", sa.Text),
     sa.Index("ix_runs_tenant_kind", "tenant", "kind", "id"),
 )
+
+LEDGER = tuple(
+    table for table in metadata.sorted_tables if "tenant" in table.c and table not in (tenants, audit, leases, runs)
+)
+"""What is known of a tenant's two services: it goes when the tenant is bound to others."""

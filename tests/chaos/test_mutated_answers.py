@@ -169,7 +169,7 @@ METHODS = (
     Method("lead_changes", lambda d, m, f: happened(m, f, "changes")),
     Method("deletions", lambda d, m, f: happened(m, f, "deletions")),
     Method("activities", lambda d, m, f: happened(m, f, "activities")),
-    Method("list_id", lambda d, m, f: m.list_id("no such list")),
+    Method("static_lists", lambda d, m, f: m.static_lists(name="no such list")),
     Method("companies", lambda d, m, f: m.companies("externalCompanyId", [f.company], COMPANY_FIELDS)),
     Method("sync_companies", lambda d, m, f: m.sync_companies([{"externalCompanyId": f.company}]), writes=True),
     Method(

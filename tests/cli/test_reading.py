@@ -98,6 +98,28 @@ def test_status_as_json_has_the_members_that_programs_rely_on(
         )
 
 
+async def rename_contoso() -> None:
+    async with open_store() as store:
+        await store.tenants.bind("contoso", BINDING, run="a run", why="a test")
+        lease = await store.leases.take("contoso", "a run")
+        assert lease is not None
+        await store.tenants.rename("contoso", "fabrikam", lease, run="a run", why="renamed from contoso")
+
+
+def test_status_of_a_renamed_tenant_says_under_which_name_it_goes_on(
+    tenants: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asyncio.run(rename_contoso())
+
+    assert run("status", "contoso") == 0
+    assert run("errors", "contoso") == 0
+
+    shown = capsys.readouterr().out
+    assert "contoso: renamed" in shown
+    assert "goes on as fabrikam: crmsync status fabrikam" in shown
+    assert "never connected" not in shown
+
+
 def test_status_of_a_stopped_tenant_says_why_and_is_not_well(tenants: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asyncio.run(stop_contoso())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ import pytest
 
 from crmsync.cli.demo_stage import Box
 from crmsync.engine.status import status
-from crmsync.errors import CredentialsRefused
+from crmsync.errors import BindingRefused, CredentialsRefused
 from crmsync.state.store import open_store
 from flows.connect import connect
 from flows.options import ConnectOptions
 from tasks.secrets import TenantCredentials
+from tasks.tenant import tenants_folder
 
 pytestmark = pytest.mark.xdist_group("prefect")  # they look at one server's runs and blocks
 
@@ -56,6 +58,21 @@ async def test_a_second_connect_keeps_what_is_there_and_writes_nothing(contoso: 
     assert first.total.created > 0
     assert second.skipped == "the first sync is done already"
     assert second.total.written == 0
+
+
+async def test_a_connect_after_the_file_was_renamed_goes_on_with_what_is_known(contoso: Box) -> None:
+    await connect("contoso")
+    file = tenants_folder() / "contoso.yaml"
+    text = re.sub("(?m)^tenant:.*$", "tenant: renamed", file.read_text())
+    file.with_stem("renamed").write_text(text)
+    with pytest.raises(BindingRefused, match="bound to tenant 'contoso'"):
+        await connect("renamed", ConnectOptions(notify=False))
+    file.unlink()
+
+    report = await connect("renamed", ConnectOptions(rename="contoso", notify=False))
+
+    assert (report.skipped, report.total.written) == ("the first sync is done already", 0)
+    assert await TenantCredentials.aload("renamed")
 
 
 async def test_a_wrong_secret_fails_with_the_remedy_in_state_and_mail_and_is_never_retried(

@@ -112,9 +112,9 @@ async def activities(client: MarketoClient) -> None:
         client.activities(token, [MERGE_LEADS]),
     ):
         assert [page async for page in pages]
-    number = await client.list_id(LIST)
-    assert number is not None
-    assert [page async for page in client.list_members(number, ["email"])] == [[]]
+    [found] = await client.static_lists(name=LIST)
+    assert await client.static_lists(id=found.id) == [found]
+    assert [page async for page in client.list_members(found.id, ["email"])] == [[]]
 
 
 async def custom_objects(client: MarketoClient) -> None:

@@ -16,15 +16,14 @@ from contextlib import aclosing
 
 from crmsync.engine.back.catchup import CatchUp
 from crmsync.engine.back.fields import Ledger, PersonFields
+from crmsync.engine.back.listed import WatchedList
 from crmsync.engine.back.streams import (
     CATCH_UP,
     DELETED,
-    LIST,
     OTHERS,
     OVERLAP,
     Glimpse,
     Streams,
-    list_name,
     moment,
     moved,
     watched,
@@ -35,7 +34,7 @@ from crmsync.engine.whereabouts import owners, put_keys_back
 from crmsync.errors import PagingTokenRefused
 from crmsync.marketo.activities import Activity, ActivityPage
 from crmsync.state.forms import Form, Forms
-from crmsync.state.inbox import Creation, Waiting, Watermark
+from crmsync.state.inbox import Waiting, Watermark
 from crmsync.state.records import DEAD, Known
 
 log = logging.getLogger("crmsync.engine")
@@ -64,6 +63,7 @@ class Collector:
         *,
         most: int | None = None,
         learn: bool = True,
+        watched_list: WatchedList | None = None,
     ) -> None:
         self._most = most
         self._learn = learn
@@ -77,6 +77,7 @@ class Collector:
         self._field_sets: dict[str, dict[int, tuple[str, ...]]] = {}
         self._all_known = False
         self.notes: list[str] = []
+        self._list = watched_list or WatchedList(session, self._tell)
 
     async def start(self) -> None:
         """Take the first tokens: what happens from now on will be read."""
@@ -109,7 +110,7 @@ class Collector:
         for name in self._fields:
             self._field_sets[name] = await self._session.store.records.field_sets(self._session.name, name)
         await self._learn_ids(LEARNED_A_CYCLE if self._learn else 0)
-        list_id = await self._list()
+        list_id = await self._list.number()
         for stream in self._streams.changed:
             async for page, mark in self._read(stream):
                 await self._keep_changes(page.activities, mark)
@@ -118,7 +119,7 @@ class Collector:
             self.noted |= taken_over.keys()
             listed = [one.lead_id for one in page.activities if one.kind == "listed" and one.list_id == list_id]
             await self._session.store.inbox.move(
-                self._session.name, mark, changes=taken_over, listed=self._creations(listed)
+                self._session.name, mark, changes=taken_over, listed=self._list.creations(listed)
             )
         async for page, mark in self._read(DELETED):
             await self._bury([one.lead_id for one in page.activities])
@@ -321,32 +322,6 @@ class Collector:
         for entity, ids in gone.items():
             await store.people.bury(tenant, entity, ids, "gone")
             self._tell(f"{entity}: {len(ids)} were deleted in Marketo; Dynamics keeps them")
-
-    # The list
-
-    async def _list(self) -> int | None:
-        """The id of the list whose members are made in Dynamics. A list that is new here is read as a whole, once."""
-        wanted, inbox = self._session.tenant.create_in_dynamics, self._session.store.inbox
-        name = list_name(self._session)
-        if wanted is None:
-            return None
-        mark = (await inbox.watermarks(self._session.name)).get(LIST)
-        if mark is not None and mark.token.partition(" ")[2] == name:
-            return int(mark.token.partition(" ")[0])
-        number = await self._session.marketo.list_id(wanted.list)
-        if number is None:
-            self._tell(f"There is no static list '{wanted.list}' in Marketo: nobody is created in Dynamics")
-            return None
-        new = Watermark(stream=LIST, token=f"{number} {name}", moved_at=self._session.clock())
-        people: list[int] = []
-        async for page in self._session.marketo.list_members(number, ["id", PERSON_KEY]):
-            people += [int(row["id"]) for row in page if not row.get(PERSON_KEY)]
-        await inbox.move(self._session.name, new, listed=self._creations(people))
-        return number
-
-    def _creations(self, people: Iterable[int]) -> list[Creation]:
-        wanted = self._session.tenant.create_in_dynamics
-        return [Creation(person, wanted.as_, None) for person in dict.fromkeys(people)] if wanted else []
 
 
 def _is_own(fields: PersonFields, name: str, agreed: bytes, values: Sequence[str | None], form: Form | None) -> bool:

@@ -7,6 +7,7 @@ collision: a sync never turns a "do not" into a "do" by its own authority.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -33,6 +34,19 @@ class Decision:
     @property
     def winner(self) -> Side:
         return "marketo" if self.move == "to dynamics" else "dynamics"
+
+
+def rules_of_nothing(conflicts: Conflicts, fields: Mapping[str, PersonFields]) -> list[str]:
+    """What to tell of rules for columns that do not go both ways, so that there is never anything to decide."""
+    notes = []
+    for name in sorted(conflicts.fields):
+        entity, _, attribute = name.partition(".")
+        mine = fields.get(entity)
+        if mine is not None and all(one.attribute != attribute for one in mine.mappings.values()):
+            told = {mine.attribute(field).logical_name: why for field, why in mine.told.items()}
+            why = told.get(attribute, "it is not synced")
+            notes.append(f"The rule for {name} under 'conflicts' in the tenant file decides nothing: {why}; remove it")
+    return notes
 
 
 def decide(

@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable, Container, Iterable
 from crmsync.dynamics.schema import DynamicsSchema
 from crmsync.engine.back.collect import PAGES_A_ROUND, Collector
 from crmsync.engine.back.creation import Creator
+from crmsync.engine.back.decide import rules_of_nothing
+from crmsync.engine.back.listed import WatchedList
 from crmsync.engine.back.streams import Glimpse, not_read, person_fields
 from crmsync.engine.back.writeback import WriteBack
 from crmsync.engine.column_rights import Prove, proves_nothing
@@ -55,6 +57,7 @@ class FromMarketo:
 
         self.counts: dict[str, BackCounts] = {}
         self.notes: list[str] = []
+        self._list = WatchedList(session, lambda note: self._note([note]))
 
     async def start(self, schema: DynamicsSchema, selection: Selection) -> None:
         """The first sync is done: what happens in Marketo from now on is read by the cycles."""
@@ -73,7 +76,10 @@ class FromMarketo:
             return
         fields = person_fields(schema, selection)
         pages = None if most is None else PAGES_A_ROUND
-        collector = Collector(self._session, fields, self.seen, most=pages, learn=not self._learned)
+        self._note(rules_of_nothing(self._session.tenant.conflicts, fields))
+        collector = Collector(
+            self._session, fields, self.seen, most=pages, learn=not self._learned, watched_list=self._list
+        )
         self._learned = True
         try:
             await self._allowed(collector.run)

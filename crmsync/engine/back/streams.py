@@ -23,6 +23,9 @@ from crmsync.fields.model import Selection
 from crmsync.marketo.activities import ADD_TO_LIST, MERGE_LEADS, ActivityPage, field_chunks
 from crmsync.state.inbox import Watermark
 
+LIST_LOOKED_FOR = timedelta(hours=1)
+"""How often the list is looked for when nothing else is to be done."""
+
 SKEW = timedelta(seconds=10)
 """How much Marketo's clocks may differ among themselves when a token's moment is told."""
 
@@ -152,9 +155,16 @@ def list_name(session: Session) -> str | None:
     return f"{wanted.list} as {wanted.as_}" if wanted is not None else None
 
 
+def known_list(session: Session, marks: Mapping[str, Watermark]) -> int:
+    """Its id as it was found last; 0 where it was not."""
+    number, _, name = marks[LIST].token.partition(" ") if LIST in marks else ("0", "", "")
+    return int(number) if name == list_name(session) else 0
+
+
 def _knows_the_list(session: Session, marks: Mapping[str, Watermark]) -> bool:
-    name = list_name(session)
-    return name is None or (LIST in marks and marks[LIST].token.partition(" ")[2] == name)
+    if session.tenant.create_in_dynamics is None:
+        return True
+    return bool(known_list(session, marks)) and session.clock() - marks[LIST].moved_at < LIST_LOOKED_FOR
 
 
 def not_read(missing: PermissionMissing) -> str:

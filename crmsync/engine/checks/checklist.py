@@ -34,9 +34,10 @@ from crmsync.fields.model import Selection
 from crmsync.secrets import SecretStore
 from crmsync.state.database import state_url
 from crmsync.state.store import open_store
+from crmsync.state.tenantstore import Binding
 from crmsync.tenants import Tenant
 
-__all__ = ["Check", "filters_before", "run", "selected_before", "validate"]
+__all__ = ["Check", "bound_before", "filters_before", "run", "selected_before", "validate"]
 
 Selected = Mapping[str, frozenset[str]]
 """Columns by entity."""
@@ -48,6 +49,7 @@ async def validate(
     *,
     selected: Selected | None = None,
     filters: Mapping[str, str] | None = None,
+    others: Mapping[str, Binding] | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
     sleep: Sleep = asyncio.sleep,
     clock: Callable[[], datetime] = utc_now,
@@ -55,11 +57,13 @@ async def validate(
     """Run the checklist. Red lines are in the result; nothing is raised for them.
 
     ``selected`` are the columns that the tenant syncs already (``selected_before``), ``filters`` the sync filters that
-    its entities have (``filters_before``). ``transport``, ``sleep`` and
-    ``clock`` are seams for tests.
+    its entities have (``filters_before``), ``others`` what other tenants are bound to (``bound_before``).
+    ``transport``, ``sleep`` and ``clock`` are seams for tests.
     """
     async with AsyncExitStack() as stack:
-        look = Look(tenant, secrets, stack, transport, sleep, clock, selected or {}, filters or {})
+        look = Look(
+            tenant, secrets, stack, transport, sleep, clock, selected or {}, filters=filters or {}, others=others or {}
+        )
         async with beside() as group:
             dynamics, marketo = group.create_task(_dynamics(look)), group.create_task(_marketo(look))
         return [*dynamics.result(), *marketo.result()]
@@ -103,6 +107,14 @@ async def filters_before(tenant: str, url: str | None = None) -> dict[str, str]:
     if body is None or snapshot is None:
         return {}
     return remembering(Selection.model_validate_json(body), DynamicsSchema.model_validate_json(snapshot)).filters
+
+
+async def bound_before(tenant: str, url: str | None = None) -> dict[str, Binding]:
+    """What the other tenants of the state store are bound to, where there is a store."""
+    if not _is_there(state_url(url)):
+        return {}
+    async with open_store(url) as store:
+        return await store.tenants.bindings(but=tenant)
 
 
 def _is_there(url: sa.URL) -> bool:

@@ -19,15 +19,18 @@ from crmsync.engine.checks.running import Check, ToldElsewhere
 from crmsync.engine.checks.seven import ASSIGNED_ROLE, STEPS
 from crmsync.engine.guards import why_no_filter
 from crmsync.engine.rights import hides_columns, lacks_privileges, unreadable
-from crmsync.errors import ChangeTrackingOff, ColumnMissing, OperatorMustAct
+from crmsync.errors import ChangeTrackingOff, ColumnMissing, OperatorMustAct, RecordMissing
 from crmsync.fields.catalogue import default_map
 from crmsync.fields.columns import Wanted, columns
 from crmsync.fields.model import ALWAYS_READ, SYNC_FLAG
-from crmsync.fields.naming import check_choice
+from crmsync.fields.naming import check_choice, check_rules
+from crmsync.state.tenantstore import Binding, refuse_taken
 from crmsync.tenants import ENTITIES, EntityName, FieldChoice, MappedName, is_optional
 
 ORGANIZATION = "Organization"
+OWN = "A tenant of its own"
 LABELS = "English labels"
+OWNER = "Owner of 'create_in_dynamics'"
 
 Looking = Callable[[], Awaitable[str]]
 
@@ -39,8 +42,13 @@ def dynamics_checks(look: Look) -> list[Check]:
         Check(ORGANIZATION, "This is the organization that will be synced.", partial(organization, look), role),
         Check(LABELS, "Marketo gets the labels of options in English.", partial(labels, look), (*role, ORGANIZATION)),
     ]
+    if look.others:
+        proves = "No other tenant syncs it into this subscription."
+        checks.append(Check(OWN, proves, partial(only_here, look), (*role, ORGANIZATION)))
     for entity in look.tenant.entities:
         checks += _checks_of(look, entity)
+    if look.tenant.create_in_dynamics and look.tenant.create_in_dynamics.owner:
+        checks.append(Check(OWNER, "It owns the records that are created.", partial(owner, look), role))
     return checks
 
 
@@ -72,6 +80,35 @@ async def organization(look: Look) -> str:
     days = found.change_tracking_expires_in_days
     kept = f"; changes can be asked for {days} days back" if days is not None else ""
     return f"{await look.dynamics.friendly_name() or found.name} ({found.id}){kept}"
+
+
+async def only_here(look: Look) -> str:
+    """What ``connect`` would refuse, before it."""
+    organization = await look.dynamics.organization()
+    mine = Binding(
+        organization_id=organization.id,
+        organization_name=organization.name,
+        organization_url=look.tenant.dynamics.organization_url,
+        sync_user_id=look.user_id,
+        subscription=look.tenant.marketo.subscription,
+    )
+    refuse_taken(look.tenant.tenant, mine, look.others)
+    return f"bound to no other tenant: {mine.subscription}"
+
+
+async def owner(look: Look) -> str:
+    assert look.tenant.create_in_dynamics is not None  # else there is no such line
+    number = look.tenant.create_in_dynamics.owner or ""
+    try:
+        found = await look.dynamics.user(number)
+    except RecordMissing:
+        found = None
+    if found is None or found.is_disabled:
+        raise OperatorMustAct(
+            f"{number} is {'disabled' if found else 'no user of the organization'}",
+            remedy="Correct 'owner' under 'create_in_dynamics' in the tenant file: the id of a user who is enabled.",
+        )
+    return found.full_name
 
 
 async def labels(look: Look) -> str:
@@ -121,8 +158,9 @@ async def change_tracking(look: Look, entity: str) -> str:
 
 async def selected_fields(look: Look, entity: MappedName) -> str:
     found = look.entities[entity] = await look.dynamics.entity(entity)
-    check_choice(_only(look.tenant.fields, entity), DynamicsSchema(taken_at=look.clock(), entities={entity: found}),
-                 default_map())  # fmt: skip
+    schema = DynamicsSchema(taken_at=look.clock(), entities={entity: found})
+    check_choice(_only(look.tenant.fields, entity), schema, default_map())
+    check_rules(look.tenant.conflicts, schema)
     gone = sorted(look.selected.get(entity, frozenset()) - found.attributes.keys())
     if gone:
         raise ColumnMissing(

@@ -18,13 +18,14 @@ from crmsync.engine.session import dynamics_credential
 from crmsync.fields.model import CustomLink
 from crmsync.marketo.client import MarketoClient
 from crmsync.secrets import SecretStore
+from crmsync.state.tenantstore import Binding
 from crmsync.tenants import Tenant
 
 
 @dataclass
 class Look:
     """One run of the checklist. ``selected`` are the columns that were selected before, by entity, ``filters`` the
-    sync filters that there were, with their MetadataIds."""
+    sync filters that there were, with their MetadataIds, ``others`` the bindings of the other tenants."""
 
     tenant: Tenant
     secrets: SecretStore
@@ -33,7 +34,8 @@ class Look:
     sleep: Sleep
     clock: Callable[[], datetime]
     selected: Mapping[str, frozenset[str]]
-    filters: Mapping[str, str]
+    filters: Mapping[str, str] = field(default_factory=dict)
+    others: Mapping[str, Binding] = field(default_factory=dict)
     who: WhoAmI | None = None
     user: SystemUser | None = None
     depths: Mapping[str, str] = field(default_factory=dict)

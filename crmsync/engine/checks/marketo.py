@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from crmsync.dynamics.schema import DynamicsSchema
+from crmsync.engine.back.listed import find
 from crmsync.engine.checks.look import Look
 from crmsync.engine.checks.running import Check
 from crmsync.errors import (
@@ -34,6 +35,7 @@ SIGN_IN = "Marketo sign-in"
 NATIVE_SYNC = "Native sync is off"
 QUOTA = "Quota left today"
 BUDGET = "Custom-field budget left"
+LIST = "Static list of 'create_in_dynamics'"
 SKEW_ALLOWED = 300.0
 """Seconds. Tokens are good from their service's clock on, and what changed is asked for by it."""
 
@@ -68,6 +70,11 @@ def marketo_checks(look: Look) -> list[Check]:
             f"The fields to be made fit into the {CREATION_LIMIT} that the API may make.",
             partial(budget, look),
             (SIGN_IN, *needed, NATIVE_SYNC),
+        ),
+        *(
+            [Check(LIST, "Its members are created in Dynamics.", partial(static_list, look), signed_in)]
+            if look.tenant.create_in_dynamics
+            else []
         ),
     ]
 
@@ -138,6 +145,15 @@ async def budget(look: Look) -> str:
     except FieldBudgetExceeded as error:
         raise FieldBudgetExceeded(error.message, remedy=error.remedy) from None
     return f"{left} of {CREATION_LIMIT}, and {needed} are needed"
+
+
+async def static_list(look: Look) -> str:
+    assert look.tenant.create_in_dynamics is not None  # else there is no such line
+    number, note = await find(look.marketo, look.tenant.create_in_dynamics.list)
+    if note is not None:
+        found, _, remedy = note.partition(". ")
+        raise OperatorMustAct(found, remedy=remedy)
+    return f"list {number}"
 
 
 async def clock(look: Look, service: str) -> str:

@@ -13,6 +13,7 @@ from crmsync.engine.setup.credentials import (
     validate_credentials,
 )
 from crmsync.engine.setup.enabling import Enabled, disable_sync, enable_sync
+from crmsync.engine.setup.renaming import renamed
 from crmsync.engine.setup.schema import SchemaRefresh, keep_snapshot, refresh_schema, snapshots
 from crmsync.engine.setup.selection import park_vanished, plan_fields, saved_selection, select_fields
 
@@ -28,6 +29,7 @@ __all__ = [
     "park_vanished",
     "plan_fields",
     "refresh_schema",
+    "renamed",
     "save_credentials",
     "saved_selection",
     "select_fields",

@@ -9,8 +9,9 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from crmsync.engine.session import Session
+from crmsync.engine.setup.renaming import renamed, take_over
 from crmsync.errors import BindingRefused, CredentialsRefused, NativeSyncOn, StateMismatch
-from crmsync.state.tenantstore import Binding
+from crmsync.state.tenantstore import Binding, taken
 
 
 class Proof(BaseModel):
@@ -58,13 +59,15 @@ async def validate_credentials(session: Session) -> Proof:
 
 
 async def save_credentials(
-    session: Session, proof: Proof, *, rebind: bool = False, rebaseline: bool = False
+    session: Session, proof: Proof, *, rebind: bool = False, rebaseline: bool = False, rename: str | None = None
 ) -> Binding:
-    """Bind the tenant to what was proved. Raises ``BindingRefused`` when it is bound to something else.
+    """Bind the tenant to what was proved. Raises ``BindingRefused`` when it is bound to something else, or another
+    tenant to this subscription.
 
     ``rebind`` forgets what was known of the old organization and starts anew with this one. ``rebaseline`` is for an
     organization that was restored or copied from another, whose records have the same ids: what was written is still
-    known, everything is read once more, and what is gone is found.
+    known, everything is read once more, and what is gone is found. ``rename`` is the name that the tenant had until its
+    file was renamed: it goes on with all that is known of it.
     """
     binding = Binding(
         organization_id=proof.organization_id,
@@ -74,13 +77,14 @@ async def save_credentials(
         subscription=proof.subscription,
     )
     async with session.lease():
+        if rename is not None:
+            await take_over(session, rename, binding, forgetting=rebind)
         current = (await session.store.tenants.get(session.name)).binding
-        await _refuse_shared_subscription(session, binding)
         if current is not None and rebaseline and current.subscription == binding.subscription:
             why = f"{binding.organization_name} ({binding.organization_id}) is the new baseline, on an operator's word"
             await session.store.tenants.bind(session.name, binding, run=session.run, why=why, always_logged=True)
             await _read_all_anew(session)
-        elif current is not None and not _same(current, binding):
+        elif current is not None and not current.is_same(binding):
             if not rebind:
                 raise _bound_elsewhere(session, current, binding)
             why = f"rebound from {current.organization_name} to {binding.organization_name}"
@@ -105,13 +109,20 @@ async def ensure_bound(session: Session) -> None:
     Costs a call only when the organization's URL in the tenant file has changed. Raises ``BindingRefused``, or
     ``StateMismatch`` when the tenant has no binding yet.
     """
-    binding = (await session.store.tenants.get(session.name)).binding
+    row = await session.store.tenants.get(session.name)
+    binding = row.binding
+    if row.renamed_to is not None:
+        raise renamed(row)
     if binding is None:
         raise StateMismatch(
             "The tenant's credentials were never saved",
             tenant=session.name,
             remedy=f"Run: crmsync connect {session.name}",
         )
+    # Two may be bound to the same since a time when nobody looked: the one that was first goes on.
+    if (first := await session.store.tenants.first_bound(binding)) not in (None, session.name):
+        assert first is not None
+        raise taken(session.name, first, binding)
     tenant = session.tenant
     if (
         tenant.dynamics.organization_url == binding.organization_url
@@ -130,12 +141,8 @@ async def ensure_bound(session: Session) -> None:
             "subscription": proof.subscription,
         }
     )
-    if not _same(binding, found):
+    if not binding.is_same(found):
         raise _bound_elsewhere(session, binding, found)
-
-
-def _same(one: Binding, other: Binding) -> bool:
-    return one.organization_id.lower() == other.organization_id.lower() and one.subscription == other.subscription
 
 
 def _bound_elsewhere(session: Session, current: Binding, found: Binding) -> BindingRefused:
@@ -161,17 +168,3 @@ def organization_replaced(session: Session, bound: Binding, found_id: str) -> Bi
         f"crmsync connect {session.name} --rebaseline. Everything is read once more, what is the same is not written, "
         "and people whose records are gone are flagged. Otherwise correct the tenant file.",
     )
-
-
-async def _refuse_shared_subscription(session: Session, binding: Binding) -> None:
-    for row in await session.store.tenants.of_subscription(binding.subscription):
-        other = row.binding
-        if row.tenant == session.name or other is None:
-            continue
-        if other.organization_id.lower() != binding.organization_id.lower():
-            raise BindingRefused(
-                f"Subscription {binding.subscription} is bound to organization '{other.organization_name}' "
-                f"by tenant '{row.tenant}'",
-                tenant=session.name,
-                remedy="One subscription takes one organization: name another subscription in the tenant file.",
-            )

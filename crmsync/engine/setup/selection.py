@@ -19,6 +19,7 @@ from crmsync.errors import OperatorMustAct, RequestRefused, StateMismatch
 from crmsync.fields.columns import LEFT_OUT
 from crmsync.fields.hidden import REASON, RETYPED, SECURED, Unfit, hidden, is_needed, is_shown, unfit, without_fields
 from crmsync.fields.model import SYNC_FLAG, Selection
+from crmsync.fields.naming import check_rules
 from crmsync.fields.selection import select_fields as choose_fields
 from crmsync.fields.sync_filter import why_not_understood
 from crmsync.marketo.schema import MarketoSchema
@@ -35,6 +36,7 @@ async def plan_fields(session: Session) -> Selection:
         raise StateMismatch(
             "The schema was never read", tenant=session.name, remedy=f"Run: crmsync connect {session.name}"
         )
+    check_rules(session.tenant.conflicts, dynamics, await _once_there(session))
     known = await _readable_again(session, dynamics)
     choice = session.tenant.fields.including(known)
     custom = [one.including(known.get(one.entity, ())) for one in session.tenant.custom_entities]
@@ -42,13 +44,18 @@ async def plan_fields(session: Session) -> Selection:
     return without_fields(planned, dict.fromkeys(await _hidden_fields(session, marketo), REASON))
 
 
+async def _once_there(session: Session) -> set[tuple[str, str]]:
+    """Columns that were synced before, by entity: their names are not misspelt, wherever the columns are now."""
+    selected, parked = await saved_selection(session), await session.store.schemas.parked(session.name)
+    before = [mapping for mappings in selected.mappings.values() for mapping in mappings] if selected else []
+    found = {(mapping.entity, name) for mapping in before for name in (mapping.attribute, *mapping.also)}
+    return found | {(one.entity, one.attribute) for one in parked}
+
+
 async def _readable_again(session: Session, dynamics: DynamicsSchema) -> dict[str, list[str]]:
     """The secured columns, by entity, that were selected before and that the sync user may read: they stay, or come
     back. Another one is selected only where the tenant file names it."""
-    selected = await saved_selection(session)
-    before = {(one.entity, one.attribute) for one in await session.store.schemas.parked(session.name)}
-    for mapping in (one for mappings in (selected.mappings if selected else {}).values() for one in mappings):
-        before |= {(mapping.entity, name) for name in (mapping.attribute, *mapping.also)}
+    before = await _once_there(session)
     return {
         name: found
         for name, entity in dynamics.entities.items()

@@ -22,14 +22,16 @@ if TYPE_CHECKING:
 
 
 async def lists(marketo: Marketo, call: Call) -> Answer:
-    """``GET /rest/v1/lists.json``, all or by id and name. No list here is in a program."""
+    """``GET /rest/v1/lists.json``, all or by id, name and program."""
     size, after = call.page_size(), page_after(call, "lists")
     ids = {whole_number(value) for value in call.listed("id")}
     names = {name.lower() for name in call.listed("name")}
     spaces = call.listed("workspaceName")
-    if call.listed("programName") or (spaces and "Default" not in spaces):
+    programs = {name.lower() for name in call.listed("programName")}
+    if spaces and "Default" not in spaces:
         return Answer([])
     found = [each for each in marketo.lists.all() if each.id > after]
+    found = [each for each in found if not programs or (each.program or "").lower() in programs]
     found = [each for each in found if (not ids or each.id in ids) and (not names or each.name.lower() in names)]
     answer = Answer([each.as_json() for each in found[:size]])
     if len(found) > size:

@@ -1,6 +1,8 @@
 """Static lists and who is in them. The API fills lists; it is administrators who make them.
 
-Every subscription starts with three, made by hand as any real one's are; ``Marketo.add_list`` makes another.
+Every subscription starts with three, made by hand as any real one's are; ``Marketo.add_list`` makes another. A name is
+unique in its program, or outside of programs; a list that is deleted takes its members' membership along, of which
+activities tell nothing, and one that is made anew under its name has another id ("Static Lists", delete).
 
 "List Membership (Static Lists)": a person counts once.
 """
@@ -29,12 +31,15 @@ class StaticList:
     description: str | None
     created_at: str
     updated_at: str
+    program: str | None = None
 
     def as_json(self) -> dict[str, object]:
         """As the list calls answer it."""
         members: dict[str, object] = {"id": self.id, "name": self.name}
         if self.description:
             members["description"] = self.description
+        if self.program:
+            members["programName"] = self.program
         return members | {"workspaceName": "Default", "createdAt": self.created_at, "updatedAt": self.updated_at}
 
 
@@ -63,13 +68,28 @@ class Lists:
         row = self._connection.execute("SELECT * FROM lists WHERE name = ?", (name,)).fetchone()
         return StaticList(*row) if row else None
 
-    def add(self, name: str, description: str | None, moment: str) -> StaticList:
+    def add(self, name: str, description: str | None, moment: str, program: str | None = None) -> StaticList:
         """A new list; whoever calls has seen that the name is free."""
         with self._database.transaction():
             number = self._database.take_numbers("lists", 1, first=FIRST_ID)[0]
-            row = (number, name, description, moment, moment)
-            self._connection.execute("INSERT INTO lists VALUES (?, ?, ?, ?, ?)", row)
+            row = (number, name, description, moment, moment, program)
+            self._connection.execute("INSERT INTO lists VALUES (?, ?, ?, ?, ?, ?)", row)
         return StaticList(*row)
+
+    def rename(self, number: int, name: str, moment: str) -> StaticList:
+        """The list under another name."""
+        with self._database.transaction():
+            values = (name, moment, number)
+            self._connection.execute("UPDATE lists SET name = ?, updated_at = ? WHERE id = ?", values)
+        found = self.by_id(number)
+        assert found is not None  # whoever calls has seen it
+        return found
+
+    def delete(self, number: int) -> None:
+        """The list is gone; its members stay people."""
+        with self._database.transaction():
+            self._connection.execute("DELETE FROM members WHERE list = ?", (number,))
+            self._connection.execute("DELETE FROM lists WHERE id = ?", (number,))
 
     def size(self, number: int) -> int:
         """How many people are in a list."""

@@ -96,9 +96,9 @@ class Marketo:
             self.people, self.activities, self.switches, action=action, lookup=lookup, partition=partition
         )
 
-    def add_list(self, name: str, description: str | None = None) -> StaticList:
+    def add_list(self, name: str, description: str | None = None, program: str | None = None) -> StaticList:
         """A static list made by hand by an administrator."""
-        return self.lists.add(name, description, self.moment())
+        return self.lists.add(name, description, self.moment(), program)
 
     def tidy_up(self, target: str, key: str) -> bool:
         """Delete a company, a sales person or an opportunity as an administrator does, used or not; whether it was
