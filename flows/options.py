@@ -18,6 +18,15 @@ LogicalName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 """An entity's; whether the tenant has one of that name is told by the run."""
 
 
+_ALLOW = Field(
+    default=False,
+    title="Allow mass changes",
+    description="Tick when the brake holds deletions, cleared values or opt-outs that are taken back, and these are "
+    "meant: this run does them, however many there are.",
+)
+"""Of every flow that takes something away; the schedule never ticks it."""
+
+
 class _Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -86,6 +95,7 @@ class ConnectOptions(_Options):
         description="Tick after a restore or a refresh from another environment. Everything is read once more; what is "
         "the same is not written, and people whose records are gone are flagged.",
     )
+    allow: bool = _ALLOW
     notify: bool = Field(
         default=True,
         title="Send the e-mail",
@@ -94,7 +104,7 @@ class ConnectOptions(_Options):
 
 
 class SyncOptions(_Options):
-    """Leave it empty for a whole cycle."""
+    """Leave them as they are for a whole cycle."""
 
     record: str | None = Field(
         default=None,
@@ -103,6 +113,7 @@ class SyncOptions(_Options):
         "owner and its company go first where Marketo lacks them.",
         pattern=RECORD_PATTERN,
     )
+    allow: bool = _ALLOW
 
 
 class CompareOptions(_Options):
@@ -119,6 +130,7 @@ class CompareOptions(_Options):
         description="Only these: systemuser, account, lead, contact, opportunity, opportunityrole, or custom entities "
         "of the tenant file by their logical names. All of them without any.",
     )
+    allow: bool = _ALLOW
 
 
 class FleetOptions(_Options):
@@ -163,6 +175,7 @@ class ResyncOptions(_Options):
         description="Read these again from their beginning, too: lead, contact and so on, or custom entities of the "
         "tenant file by their logical names. Without any only those whose fields changed are read again.",
     )
+    allow: bool = _ALLOW
     notify: bool = Field(
         default=True,
         title="Send the e-mail",

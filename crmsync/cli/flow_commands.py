@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from crmsync.cli.options import DEFAULT_TENANTS, Json, TenantArgument, TenantsFolder, Verbose
+from crmsync.cli.options import DEFAULT_TENANTS, Allow, Json, TenantArgument, TenantsFolder, Verbose
 from crmsync.cli.reading import print_json
 from crmsync.cli.running import heard, prepare
 from crmsync.cli.story import terminal
@@ -27,6 +27,7 @@ async def connect(
     rebaseline: Annotated[
         bool, Parameter(negative="", help="The organization was restored or copied: read everything once more.")
     ] = False,
+    allow: Allow = False,
     notify: Notify = True,
     json: Json = False,
     tenants: TenantsFolder = DEFAULT_TENANTS,
@@ -65,7 +66,7 @@ async def connect(
     from flows.options import ConnectOptions
 
     console.print(f"[bold]Connecting {tenant}[/]")
-    options = ConnectOptions(plan=plan, rebind=rebind, rebaseline=rebaseline, notify=notify)
+    options = ConnectOptions(plan=plan, rebind=rebind, rebaseline=rebaseline, allow=allow, notify=notify)
     report = await heard(console, lambda: flow(tenant, options))
     if json:
         print_json(report.model_dump())
@@ -79,6 +80,7 @@ async def sync(
     record: Annotated[
         str | None, Parameter(help="Only this record, as entity:GUID; custom entities by their logical names.")
     ] = None,
+    allow: Allow = False,
     json: Json = False,
     tenants: TenantsFolder = DEFAULT_TENANTS,
     verbose: Verbose = False,
@@ -92,6 +94,10 @@ async def sync(
     One hot lead, with its owner and its company where Marketo lacks them:
 
         crmsync sync contoso --record lead:6f0b1c2d-0000-4000-8000-000000000001
+
+    The brake holds deletions, or values that would be cleared, and crmsync status says that they are meant:
+
+        crmsync sync contoso --allow
     """
     console = terminal(stderr=json)
     _check(record, load_tenant(tenant, tenants))
@@ -99,7 +105,7 @@ async def sync(
     from flows.options import SyncOptions
     from flows.sync import sync as flow
 
-    options = SyncOptions(record=record)
+    options = SyncOptions(record=record, allow=allow)
     console.print(f"Syncing {record or tenant}", style="bold", markup=False)
     report = await heard(console, lambda: flow(tenant, options))
     if json:
@@ -127,6 +133,7 @@ async def resync(
         tuple[str, ...],
         Parameter(negative="", help="Read this one again in any case; may be given several times."),
     ] = (),
+    allow: Allow = False,
     notify: Notify = True,
     json: Json = False,
     tenants: TenantsFolder = DEFAULT_TENANTS,
@@ -150,7 +157,7 @@ async def resync(
     from flows.resync import resync as flow
 
     console.print(f"[bold]Resyncing {tenant}[/]")
-    options = ResyncOptions(why=why, entities=list(entity), notify=notify)
+    options = ResyncOptions(why=why, entities=list(entity), allow=allow, notify=notify)
     report = await heard(console, lambda: flow(tenant, options))
     if json:
         print_json(report.model_dump())

@@ -22,7 +22,7 @@ RECORD_PATTERN = r"^[a-z][a-z0-9_]*:[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-
 """``lead:GUID``: an entity's logical name and a record's id."""
 
 
-async def sync_record(session: Session, record: str) -> SyncReport:
+async def sync_record(session: Session, record: str, *, allow: bool = False) -> SyncReport:
     """Carry ``entity:GUID`` as it is in Dynamics now; its owner and its company first, where Marketo lacks them.
 
     A record that is gone from Dynamics is carried as deleted. Raises ``RecordMissing`` for one that neither side ever
@@ -31,7 +31,8 @@ async def sync_record(session: Session, record: str) -> SyncReport:
     entity, record_id = parsed(record, session.tenant)
     await not_now(session, force=True)
     async with session.lease(patience=PATIENCE), stopping(session):
-        path = await DataPath.open(session, None)
+        command = f"sync {session.name} --record {record}"
+        path = await DataPath.open(session, None, allow=allow, command=command)
         path.from_marketo.reads_on = session.tenant.to_dynamics  # the cycles read what happened there
         if entity in path.left_out:
             raise OperatorMustAct(

@@ -11,6 +11,7 @@ is written as a whole afterwards; an opt-out of the loser's is kept and goes to 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -25,11 +26,12 @@ from crmsync.engine.settle import SECONDS, Patience, by_id
 from crmsync.engine.succession import Predecessor, person_of, tombstone
 from crmsync.errors import CrmsyncError, RecordMissing, RecordRefused, TransportFailed
 from crmsync.marketo.outcomes import Outcome as Answer
+from crmsync.state.brakes import Loss
 from crmsync.state.flights import Flight
 from crmsync.state.inbox import Waiting
 from crmsync.state.records import DEAD, Known, Outcome
 from crmsync.state.succession import Continuation, Tombstone
-from crmsync.state.syncerrors import SyncError
+from crmsync.state.syncerrors import TO_MARKETO, SyncError
 
 log = logging.getLogger("crmsync.engine")
 
@@ -76,11 +78,21 @@ class Uniting:
         await self._session.store.succession.land(self._session.name, left, found)
         for one, of in await self._continue(first, people):
             people[one.heir] = people[of.record_id]
+        await self._ask_the_brake([loser for one, loser in merges if one.heir in people])
         return {
             (one.entity, one.heir)
             for one, loser in merges
             if one.heir in people and await self._merge(one, loser, people[one.heir], people[loser.record_id])
         }
+
+    async def _ask_the_brake(self, losers: Sequence[Predecessor]) -> None:
+        """Raises ``AllowanceNeeded`` where so many people are not to be merged into others."""
+        brake, entities = self._session.brake, sorted({one.entity for one in losers})
+        for entity in entities:
+            ids, loss = [one.record_id for one in losers if one.entity == entity], Loss(entity, "merge", TO_MARKETO)
+            if not await brake.passes(loss, ids):
+                raise await brake.error(loss)
+        await brake.wrote(Counter(Loss(one.entity, "merge", TO_MARKETO) for one in losers))
 
     async def _people(self, wanted: Sequence[Inheritance]) -> dict[str, Row]:
         """Who stands in Marketo under the keys of heirs and predecessors; of several, the one that is remembered."""

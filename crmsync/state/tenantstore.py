@@ -15,6 +15,7 @@ from crmsync.state.sql import now, upsert
 from crmsync.state.tables import (
     audit,
     back_counters,
+    brakes,
     checkpoints,
     collisions,
     counters,
@@ -140,6 +141,7 @@ class TenantStore(SubStore):
             row = await _get(connection, tenant)
             for table in (
                 back_counters,
+                brakes,
                 checkpoints,
                 collisions,
                 counters,

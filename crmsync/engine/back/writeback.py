@@ -10,6 +10,7 @@ more, and the record is decided anew.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -22,6 +23,7 @@ from crmsync.engine.back.work import Work
 from crmsync.engine.destination import PERSON_KEY
 from crmsync.engine.fingerprint import NEVER_AGREED, fingerprints
 from crmsync.engine.load import NOBODY, Loader
+from crmsync.engine.losses import decided, loss_of
 from crmsync.engine.plan import SYNC_FILTER, Change
 from crmsync.engine.refresh import Refresh, never
 from crmsync.engine.report import BackCounts
@@ -29,6 +31,7 @@ from crmsync.engine.session import Session
 from crmsync.errors import CrmsyncError, RecordRefused, RequestRefused
 from crmsync.fields.model import Selection
 from crmsync.marketo.outcomes import Outcome as Answer
+from crmsync.state.brakes import Loss
 from crmsync.state.collisions import Collision
 from crmsync.state.inbox import Landing, Waiting
 from crmsync.state.records import DEAD, Known, Outcome
@@ -112,10 +115,23 @@ class WriteBack:
                 works.append(self._decided(one, person, row, before, errors.get(one.record_id, ())))
         await self._session.store.inbox.land(self._session.name, self._name, landing)
         self.counts += BackCounts(read=len(waiting))
+        losses = await self._without_held(works)
         flight = await self._to_dynamics([work for work in works if work.values])
         await self._land_dynamics(works, flight)
         await self._to_marketo([work for work in works if work.moves("to marketo")])
+        await self._session.brake.wrote(losses)
         return [work.waiting for work in works if work.refused]
+
+    async def _without_held(self, works: Sequence[Work]) -> Counter[Loss]:
+        """Let the fields wait that the brake holds, the others of a record go on. What is lost by these."""
+        losses, brake = decided(works, self._fields), self._session.brake
+        held = {loss for loss, ids in losses.items() if not await brake.passes(loss, ids)}
+        for work in works if held else ():
+            stay = [each for each in work.decisions if loss_of(work, each, self._fields) in held]
+            for decision in stay:
+                work.decisions.remove(decision)
+                work.values.pop(decision.field, None)
+        return Counter({loss: len(ids) for loss, ids in losses.items() if loss not in held})
 
     def _concerns(self, one: Waiting, person: dict[str, Any], row: dict[str, Any], before: Known) -> bool:
         """Whether person and record still belong together and are synced."""
