@@ -203,7 +203,8 @@ def _show_status(console: Console, one: dict[str, Any]) -> None:
         text = f"  brake: on since {held['since']}; held, a run would {held['would']}"
         console.print(text, style="bold red", markup=False)
     if one["brake"]:
-        console.print(f"    if that is meant: crmsync sync {one['tenant']} --allow", markup=False)
+        command = {"syncing": "sync", "disabled": "resync"}.get(one["state"], "connect")
+        console.print(f"    if that is meant: crmsync {command} {one['tenant']} --allow", markup=False)
     last_run = [] if one["last_run"] == one["last_cycle"] else [one["last_run"]]
     for run in [one["last_cycle"], *last_run]:
         if run is not None:

@@ -93,7 +93,8 @@ async def compare(
         names = _comparable(session, schema, selection, entities)
         for name in names:
             try:
-                await _compare(session, name, schema, selection, result, path, progress)
+                with suppress(AllowanceNeeded):  # told at the end of the run
+                    await _compare(session, name, schema, selection, result, path, progress)
             except LEAVE_OUT_CUSTOM as error:
                 if not may_be_left_out(name, error):
                     raise
@@ -188,6 +189,7 @@ class _Entity:
         self._forms: Mapping[str, Forms] = {}
         self._read_number = 1
         self._gone: list[str] = []
+        self._emptied: dict[str, set[str]] = {}
         self.counts = result.entities.setdefault(self._name, Compared())
 
     async def compare(self) -> None:
@@ -237,8 +239,8 @@ class _Entity:
             return
         opted_out = dict(self._opted_out)
         await let_opt_outs_win(self._session, self._fields, opted_out)
-        with suppress(AllowanceNeeded):  # told at the end of the run
-            await self._lane.again(wanted, self._read_number, mode="whole")
+        with suppress(AllowanceNeeded):
+            await self._lane.again(wanted, self._read_number, mode="whole", emptied=self._emptied)
         rows = await self._read(wanted)
         there = {row[self._entity.primary_id].lower() for row in rows}
         self._gone += [one for one in wanted if one not in there]
@@ -259,6 +261,7 @@ class _Entity:
 
     async def _differences(self, plan: Plan, rows: Mapping[str, dict[str, Any]]) -> list[Difference]:
         self._opted_out.clear()
+        self._emptied.clear()
         ids = [change.record_id for change in plan.changes]
         self._forms = await self._session.store.forms.of(self._session.name, self._name, ids) if self._person else {}
         in_marketo = await self._in_marketo(ids, list(self._mappings))
@@ -323,6 +326,12 @@ class _Entity:
             self._opted_out[change.record_id] = OptedOut(int(person["id"]), frozenset(only_there), row)
         if not fields:
             return None
+        nothing, sent = (None, ""), change.payload
+        self._emptied[change.record_id] = {
+            name
+            for name in fields
+            if name in sent and name not in LINKS and sent[name] in nothing and person.get(name) not in nothing
+        }
         if cannot_be_sent >= set(fields):
             return self._difference(change.record_id, "refused", fields, code=codes.get(fields[0]))
         return self._difference(change.record_id, "differing", fields)

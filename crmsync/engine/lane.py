@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence, Set
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence, Set
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -29,7 +29,7 @@ from crmsync.engine.destination import destination_in
 from crmsync.engine.imports import Importer, ImportFile, fits_a_file, is_worthwhile
 from crmsync.engine.links import Links
 from crmsync.engine.load import Loader
-from crmsync.engine.losses import by_loss
+from crmsync.engine.losses import by_loss, with_cleared
 from crmsync.engine.participants import Observer, observer
 from crmsync.engine.plan import Change, Mode, Plan
 from crmsync.engine.refresh import Refresh, never
@@ -171,9 +171,11 @@ class Lane:
         mode: Mode = "forced",
         needed: bool = False,
         settled: bool = False,
+        emptied: Mapping[str, Collection[str]] | None = None,
     ) -> int:
         """Read and write these records once more: a retry is due, or an owner or company has arrived. How many of
-        them Dynamics has. ``settled`` says that nobody is left who continues another."""
+        them Dynamics has. ``settled`` says that nobody is left who continues another, ``emptied`` which fields have
+        values in Marketo that the ledger does not know of, and lose them."""
         if not ids:
             return 0
         rows = await self._session.dynamics.read_by_ids(
@@ -181,6 +183,8 @@ class Lane:
         )
         window = Window()
         plan = await self._plan(rows, read_number, mode=mode, needed=needed, settled=settled)
+        for change in plan.changes:
+            change.lost = with_cleared(change.lost, (emptied or {}).get(change.record_id, ()))
         self._add(window, plan, importing=False)
         found = {row[self._entity.primary_id].lower() for row in rows}
         window.deleted = [one for one in ids if one not in found]

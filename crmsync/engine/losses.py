@@ -56,6 +56,14 @@ def lost(
     return Lost(frozenset(cleared), frozenset(taken_back), frozenset(overwritten))
 
 
+def with_cleared(found: Lost | None, fields: Collection[str]) -> Lost | None:
+    """The same, and these fields are cleared as well."""
+    if not fields:
+        return found
+    before = found or Lost(frozenset(), frozenset(), frozenset())
+    return before._replace(cleared=before.cleared | frozenset(fields))
+
+
 def by_loss(entity: str, changes: Iterable[Change]) -> dict[Loss, list[str]]:
     """The records of these changes by what they lose, as far as it is sent at all."""
     found: dict[Loss, list[str]] = defaultdict(list)

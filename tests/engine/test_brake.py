@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,20 @@ import pytest
 from crmsync.engine import setup
 from crmsync.engine.compare import compare
 from crmsync.engine.destination import ROLE
+from crmsync.engine.record import sync_record
 from crmsync.engine.resync import resync
 from crmsync.engine.status import status
 from crmsync.engine.sync import cycle, first_sync
-from crmsync.errors import AllowanceNeeded, RecordMissing
+from crmsync.errors import AllowanceNeeded, QuotaExhausted, RecordMissing
 from tests.engine.both_sides import KEYS, assert_quiet, change_in_dynamics, change_in_marketo, in_dynamics
+from tests.engine.custom_objects import PERSON, REGISTRATION, objects, registering
+from tests.engine.successions import merge
 from tests.engine.test_opportunities import is_there
 from tests.engine.test_rebaseline import rebaseline
+from tests.engine.test_roles import connect
 from tests.world import World, connected_world
+
+__all__ = ["registering"]
 
 
 @pytest.fixture
@@ -216,6 +222,20 @@ async def test_a_resync_is_held_and_goes_on_when_it_is_allowed(guarded: World) -
     assert report.entities["lead"].deleted == 5
 
 
+async def test_a_resync_does_not_bring_empty_values_by_the_dozen(guarded: World) -> None:
+    ids = await some_synced(guarded, "lead", 5)
+    await update(guarded, "lead", ids, mobilephone="+1 555 0100")
+    await guarded.cycle()
+    async with guarded.session() as session:
+        await setup.disable_sync(session, "a test")
+        await update(guarded, "lead", ids, mobilephone=None)
+        with pytest.raises(AllowanceNeeded, match="clear mobilePhone of 5 of"):
+            await resync(session, entities=["lead"])
+        assert await in_marketo(guarded, ids, "mobilePhone") == ["+1 555 0100"] * 5
+
+        assert (await resync(session, allow=True)).entities["lead"].updated == 5
+
+
 async def test_a_new_baseline_that_lacks_many_is_held(guarded: World) -> None:
     gone = await some_synced(guarded, "lead", 5)
     await delete(guarded, "leads", gone)
@@ -243,28 +263,52 @@ async def test_opportunities_and_their_roles_are_held_together(guarded: World) -
     assert not any([await is_there(guarded, one) for one in gone])
 
 
-async def test_roles_whose_connections_vanish_are_held(guarded: World) -> None:
+@pytest.mark.parametrize("by", ["cycle", "repair"])
+async def test_roles_whose_connections_vanish_are_held(guarded: World, by: str) -> None:
     store = await guarded.store()
     before = await store.brakes.total("contoso", ROLE)
     for row in await guarded.rows("connection"):
         with suppress(RecordMissing):  # its mirror went with the other
             await delete(guarded, "connections", [row["connectionid"]])
 
-    error = await braked(guarded)
+    if by == "repair":
+        async with guarded.session() as session:
+            with pytest.raises(AllowanceNeeded, match="opportunity roles in Marketo"):
+                await compare(session, repair=True, entities=[ROLE])
+    assert "opportunity roles in Marketo" in (await braked(guarded)).message
 
-    assert "opportunity roles in Marketo" in error.message
     assert await store.brakes.total("contoso", ROLE) == before
     await allowed(guarded)
     assert await store.brakes.total("contoso", ROLE) < before
 
 
-@pytest.mark.parametrize("clears", [lambda one: None, lambda one: ""], ids=["null", "empty"])
-async def test_dynamics_is_not_emptied_by_marketo(guarded: World, clears: Callable[[str], Any]) -> None:
+async def test_one_record_does_not_take_its_many_children_with_it(guarded: World) -> None:
+    admin = await guarded.admin()
+    deal = await admin.create("opportunities", {"name": "Deal"})
+    for contact in await some_synced(guarded, "contact", 4):
+        await connect(admin, deal, contact)
+    await guarded.cycle()
+    await delete(guarded, "opportunities", [deal])
+
+    async with guarded.session() as session:
+        with pytest.raises(AllowanceNeeded, match=r"delete 4 of .* opportunity roles") as stopped:
+            await sync_record(session, f"opportunity:{deal}")
+        assert f"--record opportunity:{deal} --allow" in stopped.value.remedy
+        assert await is_there(guarded, deal)
+
+        await sync_record(session, f"opportunity:{deal}", allow=True)
+
+    assert not await is_there(guarded, deal)
+    await assert_quiet(guarded)
+    assert await brake_of(guarded) == []
+
+
+async def test_dynamics_is_not_emptied_by_marketo(guarded: World) -> None:
     ids = await some_synced(guarded, "contact", 5)
     await update(guarded, "contact", ids, mobilephone="+1 555 0100")
     await guarded.cycle()
     for one in ids:
-        await change_in_marketo(guarded, one, mobilePhone=clears(one), title="Director")
+        await change_in_marketo(guarded, one, mobilePhone=None, title="Director")
 
     error = await braked(guarded)
 
@@ -277,3 +321,71 @@ async def test_dynamics_is_not_emptied_by_marketo(guarded: World, clears: Callab
     rows = [await in_dynamics(guarded, "contact", one, "mobilephone") for one in ids]
     assert [row["mobilephone"] for row in rows] == [None] * 5
     await assert_quiet(guarded)
+
+
+async def test_a_repair_does_not_empty_what_only_marketo_knows(guarded: World) -> None:
+    """Of what is changed in Marketo the ledger knows nothing, where Dynamics is not written."""
+    path = guarded.ready.tenants_folder / f"{guarded.name}.yaml"
+    path.write_text(f"to_dynamics: false\n{path.read_text()}")
+    ids = await some_synced(guarded, "lead", 5)
+    await update(guarded, "lead", ids, mobilephone=None)
+    await allowed(guarded)
+    for one in ids:
+        await change_in_marketo(guarded, one, mobilePhone="+1 555 0199")
+
+    async with guarded.session() as session:
+        with pytest.raises(AllowanceNeeded, match="clear mobilePhone of 5 of"):
+            await compare(session, repair=True, entities=["lead"])
+
+    assert await in_marketo(guarded, ids, "mobilePhone") == ["+1 555 0199"] * 5
+
+
+async def test_people_are_not_merged_away_by_the_dozen(guarded: World) -> None:
+    [winner, *losers] = await some_synced(guarded, "contact", 6)
+    for loser in losers:
+        await merge(guarded, "contact", winner, loser)
+
+    assert "merge 5 of " in (await braked(guarded)).message
+
+    assert len(await guarded.people([winner, *losers])) == 6
+    await allowed(guarded)
+    assert (await guarded.people([winner, *losers])).keys() == {winner}
+
+
+async def test_custom_objects_and_whom_they_belong_to_are_held(registering: World) -> None:
+    store = await registering.store()
+    set_safety(registering, "{percent: 1, at_least: 2}")
+    ids = await store.records.in_marketo_after("contoso", REGISTRATION, "", 6)
+    await delete(registering, "new_eventregistrations", ids[:3])
+    admin = await registering.admin()
+    for one in ids[3:]:
+        await admin.update("new_eventregistrations", one, {"new_ContactId@odata.bind": None})
+
+    error = await braked(registering)
+
+    assert "delete 3 of" in error.message
+    assert f"clear {PERSON} of 3 of" in error.message
+    there = await objects(registering, REGISTRATION, ids, PERSON)
+    assert len(there) == 6
+    assert all(there[one][PERSON] for one in ids[3:])
+
+
+async def test_what_a_run_did_that_was_cut_short_counts_in_the_next_one(guarded: World) -> None:
+    ids = await some_synced(guarded, "lead", 4)
+    await update(guarded, "lead", ids, mobilephone="+1 555 0100")
+    await guarded.cycle()
+    await update(guarded, "lead", ids[:3], mobilephone=None)
+    [deal, *_] = [row["opportunityid"] for row in await guarded.rows("opportunity", "opportunityid")]
+    await (await guarded.admin()).update("opportunities", deal, {"name": "Another deal"})
+    path = "/rest/v1/opportunities.json"
+    used_up = {"service": "marketo", "method": "POST", "path": path, "times": 1, "kind": "marketo", "code": "607"}
+    await guarded.post("faults", used_up)
+    with pytest.raises(QuotaExhausted):
+        await guarded.cycle()
+    await update(guarded, "lead", ids[3:], mobilephone=None)
+
+    error = await braked(guarded)
+
+    assert "clear mobilePhone of 4 of" in error.message
+    assert "(3 of these were done before)" in error.message
+    assert await in_marketo(guarded, ids, "mobilePhone") == [None] * 3 + ["+1 555 0100"]
