@@ -73,11 +73,14 @@ class Brake:
         self.allowed = allowed
 
     async def open(self) -> None:
-        """See what runs before this one have done that did not end well."""
+        """See what runs before this one have done that did not end well; what is allowed now counts anew."""
         for one in await self._store.brakes.all(self._tenant.tenant):
             self._written[one.loss] = one.written
             if one.since is not None:
                 self._since[one.loss] = one.since
+        if self.allowed and self._written:
+            await self._store.brakes.release(self._tenant.tenant, self._written, {})
+            self._written.clear()
 
     async def is_too_much(self, loss: Loss, number: int) -> bool:
         """Whether so many more would be more than the tenant's ``safety`` lets a run do."""
@@ -125,9 +128,10 @@ class Brake:
     async def error(self, loss: Loss | None = None) -> AllowanceNeeded:
         """What an operator is told of all that is held, or of this."""
         held = self._held if loss is None else {loss: self._held[loss]}
-        said = [await self._say(one, of) for one, of in held.items()]
+        would = "; and ".join([await self._would(one, of) for one, of in held.items()])
+        said = "\n".join(self._why(one, of) for one, of in held.items())
         return AllowanceNeeded(
-            f"The brake is on: this run would {'; and '.join(said)}. That is held, the rest went on",
+            f"The brake is on: this run would {would}\n{said}\nThat is held, the rest went on.",
             tenant=self._tenant.tenant,
             entity=next(iter(held)).entity,
             is_new=bool(held.keys() - self._since.keys()),
@@ -136,6 +140,10 @@ class Brake:
             "stand under 'safety' in the tenant file.",
         )
 
+    def was_on(self, loss: Loss) -> bool:
+        """Whether a run before this one held some of it."""
+        return loss in self._since
+
     def holds(self, entity: str) -> bool:
         """Whether anything of this entity is held."""
         return any(loss.entity == entity for loss in self._held)
@@ -143,7 +151,7 @@ class Brake:
     async def save(self) -> None:
         """Keep what is held, for the status and the next run."""
         rows = [
-            Braked(loss, self._written[loss], self._since.get(loss, now()), await self._say(loss, held))
+            Braked(loss, self._written[loss], self._since.get(loss, now()), await self._would(loss, held))
             for loss, held in self._held.items()
         ]
         if rows:
@@ -157,9 +165,9 @@ class Brake:
             error = await self.error()
             log.warning("%s: %s", self._tenant.tenant, error.message)
             raise error
-        if self._written:
+        if self._written and not self.allowed:
             over = {loss for loss in self._written if ended(loss.entity)}
-            kept = {loss: -number for loss, number in self._own.items() if loss not in over and not self.allowed}
+            kept = {loss: -number for loss, number in self._own.items() if loss not in over}
             await self._store.brakes.release(self._tenant.tenant, over, kept)
 
     async def _total(self, entity: str) -> int:
@@ -167,14 +175,15 @@ class Brake:
             self._totals[entity] = await self._store.brakes.total(self._tenant.tenant, entity)
         return self._totals[entity]
 
-    async def _say(self, loss: Loss, held: _Held) -> str:
-        total, whom = await self._total(loss.entity), _PLURALS.get(loss.entity, f"{loss.entity} records")
-        done = self._written[loss]
-        many = f"{held.number + done:,} of {total:,} {whom}"
+    async def _would(self, loss: Loss, held: _Held) -> str:
+        done, whom = self._written[loss], _PLURALS.get(loss.entity, f"{loss.entity} records")
+        many = f"{held.number + done:,} of {await self._total(loss.entity):,} {whom}"
+        return self._do(loss, many) + (f" ({done:,} of these were done before)" if done else "")
+
+    def _why(self, loss: Loss, held: _Held) -> str:
         percent = self._safety.overwrite_percent if loss.kind == "overwrite" else self._safety.percent
-        text = f"{self._do(loss, many)}: more than {self._safety.at_least:,}, and more than {percent:g} % of them"
-        text += f" ({done:,} of these were done before)" if done else ""
-        return f"{text}, for example {', '.join(held.samples)}" if held.samples else text
+        limits = f"more than {self._safety.at_least:,}, and more than {percent:g} % of them"
+        return f"{loss.entity} {loss.field or loss.kind}: {limits}; for example {', '.join(held.samples)}"
 
     def _do(self, loss: Loss, many: str) -> str:
         where = "Dynamics" if loss.direction == TO_DYNAMICS else "Marketo"

@@ -40,8 +40,8 @@ class Removals:
         """Whether they are too many."""
         brake, loss = self._session.brake, removal_of(self._name)
         number, samples = await self._number(), list[str]()
-        if await brake.is_too_much(loss, number):
-            if await self._forget_alive():
+        if (too_much := await brake.is_too_much(loss, number)) or brake.was_on(loss):
+            if await self._forget_alive(everyone=brake.allowed or not too_much):
                 number = await self._number()
             samples = await self._marked(SAMPLES)
         return not await brake.passes_whole(loss, number, samples)
@@ -53,9 +53,9 @@ class Removals:
         pending = self._session.store.pending
         return await pending.first(self._session.name, self._name, "delete", limit=limit, after=after)
 
-    async def _forget_alive(self) -> bool:
-        """Take the marks away from records that Dynamics has, if there are any among the first ones; these are read
-        once more instead. An operator's word is not for them: all are looked at."""
+    async def _forget_alive(self, *, everyone: bool) -> bool:
+        """Take the marks away from records that Dynamics has, if there are any among the first ones (or ``everyone``
+        is looked at, because the others are removed now); these are read once more instead."""
         after, found = "", False
         while some := await self._marked(LOOKED_AT, after):
             after = some[-1]
@@ -65,7 +65,7 @@ class Removals:
                 await pending.done(self._session.name, self._name, "delete", alive)
                 await pending.add(self._session.name, self._name, "again", alive)
             found |= bool(alive)
-            if not found and not self._session.brake.allowed:
+            if not found and not everyone:
                 break
         return found
 
