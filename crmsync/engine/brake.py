@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from crmsync.errors import AllowanceNeeded
-from crmsync.state.brakes import Braked, Loss
+from crmsync.state.brakes import Braked, Loss, LossKind
 from crmsync.state.sql import now
 from crmsync.state.syncerrors import TO_DYNAMICS
 from crmsync.tenants import Tenant
@@ -68,6 +68,7 @@ class Brake:
         self._written: Counter[Loss] = Counter()
         self._own: Counter[Loss] = Counter()
         self._since: dict[Loss, datetime] = {}
+        self._coming: Counter[Loss] = Counter()
         self._held: dict[Loss, _Held] = {}
         self._totals: dict[str, int] = {}
         self.allowed = allowed
@@ -90,11 +91,22 @@ class Brake:
             return False
         return number * 100 > percent * await self._total(loss.entity)
 
+    async def may_be_too_much(self, entity: str, number: int) -> bool:
+        """Whether changes of so many records may take too much away, whatever they are."""
+        kinds: tuple[LossKind, ...] = ("clear", "overwrite")
+        return not self.allowed and any([await self.is_too_much(Loss(entity, one, "", ""), number) for one in kinds])
+
+    def foresee(self, entity: str, losses: Mapping[Loss, int]) -> None:
+        """What is coming in all of this entity, before the first of it is written."""
+        for loss in [loss for loss in self._coming if loss.entity == entity]:
+            del self._coming[loss]
+        self._coming.update(losses)
+
     async def passes(self, loss: Loss, ids: Sequence[str]) -> bool:
         """Whether these records may lose this, too; else they are held, and all that follow."""
         if not ids or self.allowed:
             return True
-        if loss not in self._held and not await self.is_too_much(loss, len(ids)):
+        if loss not in self._held and not await self.is_too_much(loss, max(len(ids), self._coming[loss])):
             return True
         self._held.setdefault(loss, _Held()).add(ids)
         return False
@@ -114,6 +126,7 @@ class Brake:
             some = {loss: number for loss, number in some.items() if loss.kind != "overwrite"}
         self._written.update(some)
         self._own.update(some)
+        self._coming.subtract(some)
         if some and not self.allowed:
             await self._store.brakes.add(self._tenant.tenant, some)
 
@@ -125,13 +138,13 @@ class Brake:
                 held.update(ids)
         return held
 
-    async def error(self, loss: Loss | None = None) -> AllowanceNeeded:
-        """What an operator is told of all that is held, or of this."""
-        held = self._held if loss is None else {loss: self._held[loss]}
+    async def error(self) -> AllowanceNeeded:
+        """What an operator is told of all that is held."""
+        held = self._held
         would = "; and ".join([await self._would(one, of) for one, of in held.items()])
         said = "\n".join(self._why(one, of) for one, of in held.items())
         return AllowanceNeeded(
-            f"The brake is on: this run would {would}\n{said}\nThat is held, the rest went on.",
+            f"The brake is on: this run would {would}\n{said}\nThat is held; the rest went on",
             tenant=self._tenant.tenant,
             entity=next(iter(held)).entity,
             is_new=bool(held.keys() - self._since.keys()),

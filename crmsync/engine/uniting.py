@@ -11,7 +11,7 @@ is written as a whole afterwards; an opt-out of the loser's is kept and goes to 
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -52,11 +52,12 @@ class Inheritance:
 
 
 class Uniting:
-    """Unites the people of one tenant's heirs with those whom they continue."""
+    """Unites the people of one tenant's heirs with those whom they continue. ``is_held``: the brake holds merges."""
 
     def __init__(self, session: Session, fields: Mapping[str, PersonFields]) -> None:
         self._session = session
         self._fields = fields
+        self.is_held = False
 
     async def unite(self, wanted: Sequence[Inheritance]) -> set[Key]:
         """Give these heirs their people; which of them have to be written as a whole."""
@@ -78,21 +79,23 @@ class Uniting:
         await self._session.store.succession.land(self._session.name, left, found)
         for one, of in await self._continue(first, people):
             people[one.heir] = people[of.record_id]
-        await self._ask_the_brake([loser for one, loser in merges if one.heir in people])
+        if not await self._may_merge([loser for one, loser in merges if one.heir in people]):
+            self.is_held, merges = True, []
         return {
             (one.entity, one.heir)
             for one, loser in merges
             if one.heir in people and await self._merge(one, loser, people[one.heir], people[loser.record_id])
         }
 
-    async def _ask_the_brake(self, losers: Sequence[Predecessor]) -> None:
-        """Raises ``AllowanceNeeded`` where so many people are not to be merged into others."""
-        brake, entities = self._session.brake, sorted({one.entity for one in losers})
-        for entity in entities:
-            ids, loss = [one.record_id for one in losers if one.entity == entity], Loss(entity, "merge", TO_MARKETO)
-            if not await brake.passes(loss, ids):
-                raise await brake.error(loss)
-        await brake.wrote(Counter(Loss(one.entity, "merge", TO_MARKETO) for one in losers))
+    async def _may_merge(self, losers: Sequence[Predecessor]) -> bool:
+        """Whether the brake lets so many people be merged into others."""
+        losses: dict[Loss, list[str]] = defaultdict(list)
+        for one in losers:
+            losses[Loss(one.entity, "merge", TO_MARKETO)].append(one.record_id)
+        if await self._session.brake.refused(losses):
+            return False
+        await self._session.brake.wrote({loss: len(ids) for loss, ids in losses.items()})
+        return True
 
     async def _people(self, wanted: Sequence[Inheritance]) -> dict[str, Row]:
         """Who stands in Marketo under the keys of heirs and predecessors; of several, the one that is remembered."""

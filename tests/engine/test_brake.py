@@ -303,7 +303,21 @@ async def test_one_record_does_not_take_its_many_children_with_it(guarded: World
     assert await brake_of(guarded) == []
 
 
-async def test_dynamics_is_not_emptied_by_marketo(guarded: World) -> None:
+async def test_opt_outs_in_dynamics_are_not_taken_back_by_the_dozen(guarded: World) -> None:
+    ids = await some_synced(guarded, "contact", 5)
+    await update(guarded, "contact", ids, donotbulkemail=True)
+    await guarded.cycle()
+    for one in ids:
+        await change_in_marketo(guarded, one, unsubscribed=False)
+
+    assert "take back the opt-out unsubscribed of 5 of" in (await braked(guarded)).message
+
+    rows = [await in_dynamics(guarded, "contact", one, "donotbulkemail") for one in ids]
+    assert [row["donotbulkemail"] for row in rows] == [True] * 5
+
+
+async def test_dynamics_is_not_emptied_by_marketo(guarded: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crmsync.engine.back.writeback.BATCH", 2)
     ids = await some_synced(guarded, "contact", 5)
     await update(guarded, "contact", ids, mobilephone="+1 555 0100")
     await guarded.cycle()
@@ -344,10 +358,13 @@ async def test_people_are_not_merged_away_by_the_dozen(guarded: World) -> None:
     [winner, *losers] = await some_synced(guarded, "contact", 6)
     for loser in losers:
         await merge(guarded, "contact", winner, loser)
+    await update(guarded, "contact", [winner], donotbulkemail=True)
 
     assert "merge 5 of " in (await braked(guarded)).message
 
     assert len(await guarded.people([winner, *losers])) == 6
+    assert await in_marketo(guarded, [winner], "unsubscribed") == [True]
+    assert "merge 5 of " in (await braked(guarded)).message
     await allowed(guarded)
     assert (await guarded.people([winner, *losers])).keys() == {winner}
 

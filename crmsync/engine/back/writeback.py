@@ -75,6 +75,8 @@ class WriteBack:
         where a column does not exist any more."""
         self._sets = await self._session.store.records.field_sets(self._session.name, self._name)
         looked_at = 0
+        if not after:
+            await self._foresee()
         while waiting := await self._session.store.inbox.due(self._session.name, self._name, after=after, limit=BATCH):
             refused = await self._batch(waiting)
             if refused and await self._refreshed():
@@ -97,22 +99,9 @@ class WriteBack:
 
     async def _batch(self, waiting: Sequence[Waiting]) -> list[Waiting]:
         """Work on these; the answer is those of which Dynamics, or the conversion, refused a field."""
-        people = await self._people(waiting)
-        rows = await self._rows(waiting)
-        ids = [one.record_id for one in waiting]
-        known = await self._session.store.records.known(self._session.name, self._name, ids)
-        errors = await self._session.store.errors.refused_fields(
-            self._session.name, self._name, ids, direction=TO_DYNAMICS
-        )
-        self._forms = await self._session.store.forms.of(self._session.name, self._name, known)
-        works, landing = [], Landing()
+        works, done = await self._works(waiting)
+        landing = Landing(done=done)
         landing.count(read=len(waiting))
-        for one in waiting:
-            person, row, before = people.get(one.marketo_id), rows.get(one.record_id), known.get(one.record_id)
-            if person is None or row is None or before is None or not self._concerns(one, person, row, before):
-                landing.done.append(one.record_id)
-            elif before.fingerprints is not None and before.field_set is not None:
-                works.append(self._decided(one, person, row, before, errors.get(one.record_id, ())))
         await self._session.store.inbox.land(self._session.name, self._name, landing)
         self.counts += BackCounts(read=len(waiting))
         losses = await self._without_held(works)
@@ -121,6 +110,43 @@ class WriteBack:
         await self._to_marketo([work for work in works if work.moves("to marketo")])
         await self._session.brake.wrote(losses)
         return [work.waiting for work in works if work.refused]
+
+    async def _works(self, waiting: Sequence[Waiting]) -> tuple[list[Work], list[str]]:
+        """What is decided of these, and the records that wait for nothing any more."""
+        people = await self._people(waiting)
+        rows = await self._rows(waiting)
+        ids = [one.record_id for one in waiting]
+        known = await self._session.store.records.known(self._session.name, self._name, ids)
+        errors = await self._session.store.errors.refused_fields(
+            self._session.name, self._name, ids, direction=TO_DYNAMICS
+        )
+        self._forms = await self._session.store.forms.of(self._session.name, self._name, known)
+        works, done = list[Work](), list[str]()
+        for one in waiting:
+            person, row, before = people.get(one.marketo_id), rows.get(one.record_id), known.get(one.record_id)
+            if person is None or row is None or before is None or not self._concerns(one, person, row, before):
+                done.append(one.record_id)
+            elif before.fingerprints is not None and before.field_set is not None:
+                works.append(self._decided(one, person, row, before, errors.get(one.record_id, ())))
+        return works, done
+
+    async def _foresee(self) -> None:
+        """Count what all that waits takes away before the first of it is written, where that may be too much."""
+        inbox, tenant, brake, coming = (
+            self._session.store.inbox,
+            self._session.name,
+            self._session.brake,
+            Counter[Loss](),
+        )
+        number = (await inbox.sizes(tenant)).get(self._name, 0)
+        after = ""
+        while await brake.may_be_too_much(self._name, number) and (
+            waiting := await inbox.due(tenant, self._name, after=after, limit=BATCH)
+        ):
+            after = waiting[-1].record_id
+            works, _ = await self._works(waiting)
+            coming.update({loss: len(ids) for loss, ids in decided(works, self._fields).items()})
+        brake.foresee(self._name, coming)
 
     async def _without_held(self, works: Sequence[Work]) -> Counter[Loss]:
         """Let the fields wait that the brake holds, the others of a record go on. What is lost by these."""
