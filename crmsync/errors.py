@@ -15,6 +15,7 @@ CrmsyncError
 │   ├── SolutionRefused             give another solution file, or give the organization what it needs
 │   ├── FieldBudgetExceeded         select fewer fields, or create them by hand
 │   ├── FeatureMissing              the subscription or organization lacks a feature
+│   ├── AllowanceNeeded             allow what a run would take away, if it is meant; else put its cause right
 │   ├── StateMismatch               the tenant is in another state than this step needs
 │   └── NotificationFailed          look at the mail server
 ├── TryAgainLater                   the same call may succeed later; retried with back-off
@@ -170,6 +171,15 @@ class FieldBudgetExceeded(OperatorMustAct):
 
 class FeatureMissing(OperatorMustAct):
     """The subscription or the organization lacks a feature that was asked for."""
+
+
+class AllowanceNeeded(OperatorMustAct):
+    """A run would take away more than the tenant's ``safety`` lets it: that is held until it is allowed, or no more to
+    be done. ``is_new``: some of it was held by no run before this one."""
+
+    def __init__(self, message: str, *, is_new: bool = False, **where: Any) -> None:
+        super().__init__(message, **where)
+        self.is_new = is_new
 
 
 class StateMismatch(OperatorMustAct):

@@ -256,6 +256,19 @@ class Quota(_Strict):
     dynamics_concurrent_requests: Annotated[int, Field(ge=1, le=52)] = 8
 
 
+class Safety(_Strict):
+    """The brake: what a run may take away without being allowed to, in either direction.
+
+    A run that would delete, flag or merge away more than ``percent`` of an entity's records, or clear a field of (or
+    take an opt-out back from) more of them, and of more than ``at_least`` records, stops before it does. So does one
+    that would give a field another value in more than ``overwrite_percent``; mass updates are ordinary, so it is off.
+    """
+
+    percent: Annotated[float, Field(strict=True, ge=0, le=100)] = 5
+    at_least: Annotated[int, Field(strict=True, ge=0)] = 50
+    overwrite_percent: Annotated[float, Field(strict=True, ge=0, le=100)] | None = None
+
+
 class Tenant(_Strict):
     """One tenant, as its file says. ``folder`` is where the file lies: relative paths in it start there.
 
@@ -264,7 +277,7 @@ class Tenant(_Strict):
     ``to_dynamics`` false leaves Dynamics untouched. ``deleted_in_marketo``: whether a later change in Dynamics creates
     the person anew. ``deleted_in_dynamics``: what becomes of the person. ``duplicate_detection``: whether Dynamics'
     duplicate rules may refuse what crmsync writes there. ``custom_entities`` are tables that become custom
-    objects in Marketo.
+    objects in Marketo. ``safety`` is what a run may take away without being allowed to.
     """
 
     tenant: Annotated[str, Field(pattern=TENANT_PATTERN)]
@@ -276,6 +289,7 @@ class Tenant(_Strict):
     fields: FieldChoice = FieldChoice()
     notifications: Notifications = Notifications()
     quota: Quota = Quota()
+    safety: Safety = Safety()
     to_dynamics: bool = True
     conflicts: Conflicts = Conflicts()
     create_in_dynamics: CreateInDynamics | None = None
@@ -371,6 +385,10 @@ PLAIN = {
     "tuple_type": "this should be a list",
     "bool_parsing": "this should be true or false",
     "int_parsing": "this should be a number",
+    "int_type": "this should be a whole number",
+    "float_type": "this should be a number",
+    "greater_than_equal": "this is too small",
+    "less_than_equal": "this is too large",
 }
 """Pydantic's kinds of problems whose own words speak of Python."""
 

@@ -26,7 +26,7 @@ async def compare(tenant: TenantName, options: CompareOptions = CompareOptions()
         tenant: The tenant: the name of its file without .yaml.
         options: Choices for this run.
     """
-    found = await tasks.compare_sides(tenant, options.repair, options.entities)
+    found = await tasks.compare_sides(tenant, options.repair, options.entities, allow=options.allow)
     if found.in_step:
         return cast(Comparison, Completed(message=told(found), data=found))
     failed: State[Comparison] = Failed(message=told(found), data=found)

@@ -31,7 +31,7 @@ async def connect(tenant: TenantName, options: ConnectOptions = ConnectOptions()
         await select_fields_to_sync(tenant, plan=options.plan)
         if options.plan:
             return completed(only_planned(tenant))
-        return completed(await enable_sync(tenant, notify=options.notify))
+        return completed(await enable_sync(tenant, allow=options.allow, notify=options.notify))
 
 
 @flow(name="Enter credentials", flow_run_name="connect {tenant}: Enter credentials")
@@ -51,10 +51,10 @@ async def select_fields_to_sync(tenant: TenantName, plan: bool = False) -> None:
 
 
 @flow(name="Enable sync", flow_run_name="connect {tenant}: Enable sync")
-async def enable_sync(tenant: TenantName, notify: bool = True) -> SyncReport:
+async def enable_sync(tenant: TenantName, notify: bool = True, allow: bool = False) -> SyncReport:
     """Start the first sync, follow it to its end, and tell."""
     await tasks.enable_sync(tenant)
-    report = await tasks.await_first_sync(tenant)
+    report = await tasks.await_first_sync(tenant, allow=allow)
     if notify:
         await tasks.notify(tenant, Told(flow="connect", report=report))
     return report

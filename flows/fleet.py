@@ -14,7 +14,7 @@ from prefect.states import Completed, Failed
 
 import tasks
 from flows.options import FleetOptions
-from flows.outcome import failure_told, is_news, stops_the_tenant
+from flows.outcome import failure_told, is_news, needs_a_person
 from tasks.fleet import Fleet, FleetReport
 from tasks.mail import Told
 
@@ -41,9 +41,9 @@ async def sync_fleet(shard: int = 0, shards: int = 1, options: FleetOptions = Fl
 
 
 async def one_cycle(fleet: Fleet, tenant: str) -> None:
-    """A tenant's cycle, and people told when it stops the tenant or parks a field. Its failure is its own."""
+    """A tenant's cycle, and people told when it stops the tenant, is held, or parks a field. Its failure is its own."""
     try:
-        async with failure_told(tenant, "sync", when=stops_the_tenant):
+        async with failure_told(tenant, "sync", when=needs_a_person):
             report = await fleet.cycle(tenant)
         fleet.done(tenant, report)
         if is_news(report):

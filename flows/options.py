@@ -19,6 +19,15 @@ LogicalName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 """An entity's; whether the tenant has one of that name is told by the run."""
 
 
+_ALLOW = Field(
+    default=False,
+    title="Allow mass changes",
+    description="Tick when the brake holds deletions, cleared values or opt-outs that are taken back, and these are "
+    "meant: this run does them, however many there are.",
+)
+"""Of every flow that takes something away; the schedule never ticks it."""
+
+
 class _Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -94,6 +103,7 @@ class ConnectOptions(_Options):
         "old name. What is known under the new name is forgotten only when the box of another organization is ticked.",
         pattern=TENANT_PATTERN,
     )
+    allow: bool = _ALLOW
     notify: bool = Field(
         default=True,
         title="Send the e-mail",
@@ -102,7 +112,7 @@ class ConnectOptions(_Options):
 
 
 class SyncOptions(_Options):
-    """Leave it empty for a whole cycle."""
+    """Leave them as they are for a whole cycle."""
 
     record: str | None = Field(
         default=None,
@@ -111,6 +121,7 @@ class SyncOptions(_Options):
         "owner and its company go first where Marketo lacks them.",
         pattern=RECORD_PATTERN,
     )
+    allow: bool = _ALLOW
 
 
 class CompareOptions(_Options):
@@ -127,6 +138,7 @@ class CompareOptions(_Options):
         description="Only these: systemuser, account, lead, contact, opportunity, opportunityrole, or custom entities "
         "of the tenant file by their logical names. All of them without any.",
     )
+    allow: bool = _ALLOW
 
 
 class FleetOptions(_Options):
@@ -177,6 +189,7 @@ class ResyncOptions(_Options):
         description="new_synctomkto was deleted on purpose on these: every record of them is synced from now on. Until "
         "this is said, an entity whose filter is gone stops.",
     )
+    allow: bool = _ALLOW
     notify: bool = Field(
         default=True,
         title="Send the e-mail",

@@ -14,7 +14,7 @@ from prefect.states import Completed
 import tasks
 from crmsync.engine.report import SyncReport
 from crmsync.engine.sync import STOPPING
-from crmsync.errors import CrmsyncError, NotificationFailed, StateMismatch, TenantBusy
+from crmsync.errors import AllowanceNeeded, CrmsyncError, NotificationFailed, StateMismatch, TenantBusy
 from tasks.mail import Told
 from tasks.syncing import summary
 
@@ -53,9 +53,10 @@ def is_news(report: SyncReport) -> bool:
     return taken_up or any(field.since >= report.started_at for field in report.parked)
 
 
-def stops_the_tenant(error: Exception) -> bool:
-    """Whether cycles end until a person has acted: told once, because the next cycles are skipped."""
-    return isinstance(error, STOPPING)
+def needs_a_person(error: Exception) -> bool:
+    """Whether a scheduled cycle's failure is told: it ends the cycles until a person has acted, or the brake holds
+    something since this one. Told once: the next cycles are skipped, or hold the same."""
+    return isinstance(error, STOPPING) or (isinstance(error, AllowanceNeeded) and error.is_new)
 
 
 @asynccontextmanager

@@ -30,7 +30,7 @@ async def resync(tenant: TenantName, options: ResyncOptions = ResyncOptions()) -
         await tasks.disable_sync(tenant, options.why)
         await tasks.refresh_schema(tenant)
         cleared_up = await tasks.review_fields(tenant, options.without_filter)
-        report = await tasks.resync_records(tenant, options.entities)
+        report = await tasks.resync_records(tenant, options.entities, allow=options.allow)
         await tasks.enable_sync(tenant)
         if options.notify:
             await tasks.notify(tenant, Told(flow="resync", report=report, cleared_up=cleared_up))

@@ -16,8 +16,8 @@ from flows.outcome import (
     failure_told,
     is_news,
     is_scheduled,
+    needs_a_person,
     skipped_because,
-    stops_the_tenant,
 )
 from tasks.mail import Told
 from tasks.tenant import TenantName
@@ -35,10 +35,10 @@ async def sync(tenant: TenantName, options: SyncOptions = SyncOptions()) -> Sync
         options: Choices for this run.
     """
     try:
-        async with failure_told(tenant, "sync", when=stops_the_tenant):
+        async with failure_told(tenant, "sync", when=needs_a_person):
             if options.record is not None:
-                return completed(await tasks.sync_record(tenant, options.record))
-            report = await tasks.run_cycle(tenant, force=not is_scheduled())
+                return completed(await tasks.sync_record(tenant, options.record, allow=options.allow))
+            report = await tasks.run_cycle(tenant, force=not is_scheduled(), allow=options.allow)
     except CANNOT_BEGIN as reason:
         return completed(skipped_because(tenant, reason))
     if is_news(report):

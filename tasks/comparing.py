@@ -20,10 +20,12 @@ COMPARE_MINUTES = 24 * HOUR / MINUTE
 
 
 @step(minutes=COMPARE_MINUTES)
-async def compare_sides(tenant: TenantName, repair: bool = False, entities: Sequence[str] = ()) -> Comparison:
+async def compare_sides(
+    tenant: TenantName, repair: bool = False, entities: Sequence[str] = (), allow: bool = False
+) -> Comparison:
     """Read everything from both sides; write what differs only when asked to."""
     async with session_of(tenant) as session, progress_shown() as progress:
-        found = await compare.compare(session, repair=repair, entities=entities, progress=progress)
+        found = await compare.compare(session, repair=repair, entities=entities, progress=progress, allow=allow)
     head = ("Entity", "Read", "Filtered", "Equal", "Missing", "Differing", "Vanished", "Surplus", "Twice", "Waiting",
             "Refused", "Repaired")  # fmt: skip
     rows = [(name, *(getattr(one, column.lower()) for column in head[1:])) for name, one in found.entities.items()]

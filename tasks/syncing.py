@@ -45,34 +45,34 @@ async def disable_sync(tenant: TenantName, why: str) -> None:
 
 
 @step(minutes=FIRST_SYNC_MINUTES)
-async def await_first_sync(tenant: TenantName) -> SyncReport:
+async def await_first_sync(tenant: TenantName, allow: bool = False) -> SyncReport:
     """Follow the first sync to its end."""
     async with writer_of(tenant) as session, progress_shown() as progress:
-        report = await sync.first_sync(session, progress)
+        report = await sync.first_sync(session, progress, allow=allow)
     return await _reported(report)
 
 
 @step(minutes=4 * HOUR / MINUTE)
-async def run_cycle(tenant: TenantName, force: bool = False) -> SyncReport:
+async def run_cycle(tenant: TenantName, force: bool = False, allow: bool = False) -> SyncReport:
     """One cycle: what changed on either side since the last one, or the rest of a first sync that was cut short."""
     async with writer_of(tenant) as session:
-        report = await sync.cycle(session, force=force)
+        report = await sync.cycle(session, force=force, allow=allow)
     return await _reported(report)
 
 
 @step(minutes=30)
-async def sync_record(tenant: TenantName, record: str) -> SyncReport:
+async def sync_record(tenant: TenantName, record: str, allow: bool = False) -> SyncReport:
     """One record, as it is in Dynamics now."""
     async with session_of(tenant) as session:
-        report = await record_sync.sync_record(session, record)
+        report = await record_sync.sync_record(session, record, allow=allow)
     return await _reported(report)
 
 
 @step(minutes=FIRST_SYNC_MINUTES)
-async def resync_records(tenant: TenantName, entities: Sequence[str] = ()) -> SyncReport:
+async def resync_records(tenant: TenantName, entities: Sequence[str] = (), allow: bool = False) -> SyncReport:
     """Read again what the change of fields touched, and these entities."""
     async with writer_of(tenant) as session, progress_shown() as progress:
-        report = await resync.resync(session, progress, entities=entities)
+        report = await resync.resync(session, progress, entities=entities, allow=allow)
     return await _reported(report)
 
 

@@ -50,6 +50,8 @@ def test_the_organization_service_url_is_understood(tmp_path: Path) -> None:
         (("{env: CONTOSO_DYNAMICS_SECRET}", "hunter2"), 5, "dynamics.client_secret", "correct"),
         (("{env: CONTOSO_DYNAMICS_SECRET}", "{env: A, file: b}"), 5, "exactly one place", "correct"),
         (("ops@contoso.example", "nobody"), 11, "notifications.to.0", "correct"),
+        (("marketo:", "safety: {percent: 101}\nmarketo:"), 6, "safety.percent: this is too large", "'safety.percent'"),
+        (("marketo:", "safety: {at_least: off}\nmarketo:"), 6, "at_least: this should be a whole number", "correct"),
         (("marketo:", "marketo: ["), 8, "not YAML", "Mend the line"),
         (("notifications:", "custom_entities: lead\nnotifications:"), 10, "should be a list", "correct"),
         (

@@ -9,7 +9,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from crmsync.cli.options import DEFAULT_TENANTS, Json, TenantArgument, TenantsFolder, Verbose
+from crmsync.cli.options import DEFAULT_TENANTS, Allow, Json, TenantArgument, TenantsFolder, Verbose
 from crmsync.cli.running import heard, prepare
 from crmsync.cli.story import terminal
 from crmsync.engine.comparison import Comparison, in_words
@@ -31,6 +31,7 @@ async def compare(
     entity: Annotated[
         tuple[str, ...], Parameter(negative="", help="Only this entity; may be given several times.")
     ] = (),
+    allow: Allow = False,
     json: Json = False,
     tenants: TenantsFolder = DEFAULT_TENANTS,
     verbose: Verbose = False,
@@ -60,7 +61,7 @@ async def compare(
     from flows.compare import compare as flow
     from flows.options import CompareOptions
 
-    options = CompareOptions(repair=repair, entities=list(entity))
+    options = CompareOptions(repair=repair, entities=list(entity), allow=allow)
     console.print(f"[bold]Comparing {tenant}[/]")
     state = await heard(console, lambda: flow(tenant, options, return_state=True))
     found = await state.aresult(raise_on_failure=False)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from crmsync.cli.options import DEFAULT_TENANTS, Json, TenantArgument, TenantsFolder, Verbose
+from crmsync.cli.options import DEFAULT_TENANTS, Allow, Json, TenantArgument, TenantsFolder, Verbose
 from crmsync.cli.reading import print_json
 from crmsync.cli.running import heard, prepare
 from crmsync.cli.story import terminal
@@ -30,6 +30,7 @@ async def connect(
     rename: Annotated[
         str | None, Parameter(help="The tenant file was renamed: go on with what is known under this old name.")
     ] = None,
+    allow: Allow = False,
     notify: Notify = True,
     json: Json = False,
     tenants: TenantsFolder = DEFAULT_TENANTS,
@@ -74,7 +75,7 @@ async def connect(
     from flows.options import ConnectOptions
 
     console.print(f"[bold]Connecting {tenant}[/]")
-    options = ConnectOptions(plan=plan, rebind=rebind, rebaseline=rebaseline, rename=rename, notify=notify)
+    options = ConnectOptions(plan=plan, rebind=rebind, rebaseline=rebaseline, rename=rename, allow=allow, notify=notify)
     report = await heard(console, lambda: flow(tenant, options))
     if json:
         print_json(report.model_dump())
@@ -92,6 +93,7 @@ async def sync(
             "their logical names."
         ),
     ] = None,
+    allow: Allow = False,
     json: Json = False,
     tenants: TenantsFolder = DEFAULT_TENANTS,
     verbose: Verbose = False,
@@ -105,6 +107,10 @@ async def sync(
     One hot lead, with its owner and its company where Marketo lacks them:
 
         crmsync sync contoso --record lead:6f0b1c2d-0000-4000-8000-000000000001
+
+    The brake holds deletions, or values that would be cleared, and crmsync status says that they are meant:
+
+        crmsync sync contoso --allow
     """
     console = terminal(stderr=json)
     _check(record, load_tenant(tenant, tenants))
@@ -112,7 +118,7 @@ async def sync(
     from flows.options import SyncOptions
     from flows.sync import sync as flow
 
-    options = SyncOptions(record=record)
+    options = SyncOptions(record=record, allow=allow)
     console.print(f"Syncing {record or tenant}", style="bold", markup=False)
     report = await heard(console, lambda: flow(tenant, options))
     if json:
@@ -146,6 +152,7 @@ async def resync(
             negative="", help="Give up this entity's sync filter, deleted on purpose; may be given several times."
         ),
     ] = (),
+    allow: Allow = False,
     notify: Notify = True,
     json: Json = False,
     tenants: TenantsFolder = DEFAULT_TENANTS,
@@ -173,7 +180,9 @@ async def resync(
     from flows.resync import resync as flow
 
     console.print(f"[bold]Resyncing {tenant}[/]")
-    options = ResyncOptions(why=why, entities=list(entity), without_filter=list(without_filter), notify=notify)
+    options = ResyncOptions(
+        why=why, entities=list(entity), without_filter=list(without_filter), allow=allow, notify=notify
+    )
     report = await heard(console, lambda: flow(tenant, options))
     if json:
         print_json(report.model_dump())

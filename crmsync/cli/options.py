@@ -15,3 +15,9 @@ TenantsFolder = Annotated[
 ]
 Verbose = Annotated[bool, Parameter(negative="", help="Show Prefect's own log lines too.")]
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, for programs; an error too.")]
+Allow = Annotated[
+    bool,
+    Parameter(
+        negative="", help="Let this run delete, flag, clear or overwrite more than 'safety' in the tenant file lets it."
+    ),
+]

@@ -206,6 +206,12 @@ def _show_status(console: Console, one: dict[str, Any]) -> None:
     if one["doubt"]:
         text = f"  in doubt since {one['doubt']['since']}, stopped if it stays: {one['doubt']['reason']}"
         console.print(text, style="yellow", markup=False)
+    for held in one["brake"]:
+        text = f"  brake: on since {held['since']}; held, a run would {held['would']}"
+        console.print(text, style="bold red", markup=False)
+    if one["brake"]:
+        command = {"syncing": "sync", "disabled": "resync"}.get(one["state"], "connect")
+        console.print(f"    if that is meant: crmsync {command} {one['tenant']} --allow", markup=False)
     last_run = [] if one["last_run"] == one["last_cycle"] else [one["last_run"]]
     for run in [one["last_cycle"], *last_run]:
         if run is not None:

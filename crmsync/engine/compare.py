@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Any
 
@@ -46,7 +46,7 @@ from crmsync.engine.setup import ensure_bound
 from crmsync.engine.standing import LINKS, Coming, judge, judged
 from crmsync.engine.sync import stopping
 from crmsync.engine.whereabouts import find_people, take_keys
-from crmsync.errors import ColumnMissing, OperatorMustAct, RecordRefused, StateMismatch
+from crmsync.errors import AllowanceNeeded, ColumnMissing, OperatorMustAct, RecordRefused, StateMismatch
 from crmsync.fields.model import KEY_FIELDS, Selection
 from crmsync.fields.values import equal
 from crmsync.marketo.schema import Target
@@ -68,10 +68,12 @@ async def compare(
     repair: bool = False,
     entities: Sequence[str] = (),
     progress: ProgressListener | None = None,
+    allow: bool = False,
 ) -> Comparison:
     """Compare these entities (all without any); with ``repair`` write what differs.
 
     Without ``repair`` nothing is written on either side and no lease is taken: cycles go on meanwhile. Raises
+    ``AllowanceNeeded`` when a repair takes too much away, unless ``allow`` says that it may;
     ``StateMismatch`` when no fields were selected yet, or a repair would run into a first sync; ``TenantBusy``;
     ``OperatorMustAct`` for an entity that this tenant does not sync.
     """
@@ -82,8 +84,10 @@ async def compare(
             await _repair_may_run(session)
             await stack.enter_async_context(session.lease())
             await stack.enter_async_context(stopping(session))
-        path = await DataPath.open(session, progress) if repair else None
-        if path is not None:
+        path = None
+        if repair:
+            command = " ".join([f"compare {session.name}", *(f"--entity {one}" for one in entities), "--repair"])
+            path = await DataPath.open(session, progress, allow=allow, command=command)
             await path.see_rights()
             # What was changed in Marketo since the last cycle is a change to bring to Dynamics, not a difference.
             await path.collect()
@@ -93,7 +97,8 @@ async def compare(
         names = _comparable(session, schema, selection, entities, result)
         for name in names:
             try:
-                await _compare(session, name, schema, selection, result, path, progress)
+                with suppress(AllowanceNeeded):  # told at the end of the run
+                    await _compare(session, name, schema, selection, result, path, progress)
             except (ColumnMissing, *LEAVE_OUT_CUSTOM) as error:
                 if not isinstance(error, ColumnMissing) and not may_be_left_out(name, error):
                     raise
@@ -102,6 +107,7 @@ async def compare(
         if path is not None:
             await path.finish()
             await path.write_back()
+            await session.brake.close({*names}.__contains__)
             await forget_what_is_done(session)
         await say(session, schema, selection, names, result)
         result.ended_at = session.clock()
@@ -196,6 +202,8 @@ class _Entity:
         self._person = self._fields if self._target == "person" else None
         self._forms: Mapping[str, Forms] = {}
         self._read_number = 1
+        self._gone: list[str] = []
+        self._emptied: dict[str, set[str]] = {}
         self.counts = result.entities.setdefault(self._name, Compared())
 
     async def compare(self) -> None:
@@ -213,6 +221,7 @@ class _Entity:
         async for rows in read(self._entity, self._select, page_size=PAGE_SIZE, lookup_types=self._custom is not None):
             await self._page(rows)
         await self._vanished()
+        await self._remove_gone()
         await self._uncreated()
         await self._absence.prove(self._entity)
 
@@ -257,24 +266,30 @@ class _Entity:
         await take_keys(self._session, [number for some in self._copies.values() for number in some])
         opted_out = dict(self._opted_out)
         await let_opt_outs_win(self._session, self._fields, opted_out)
-        await self._lane.again(wanted, self._read_number, mode="whole")
+        with suppress(AllowanceNeeded):
+            await self._lane.again(wanted, self._read_number, mode="whole", emptied=self._emptied)
         rows = await self._read(wanted)
         there = {row[self._entity.primary_id].lower() for row in rows}
-        vanished = await self._absence.gone(self._entity, [one for one in wanted if one not in there])
-        if vanished:
-            if self._name == "opportunity":
-                await self._path.carry_roles()  # Marketo deletes none that has roles
-            await self._lane.remove(vanished, self._read_number)
+        self._gone += await self._absence.gone(self._entity, [one for one in wanted if one not in there])
         if opted_out or any(one.kind == "waiting" for one in found):
             await self._path.write_back()
             rows = await self._read(sorted(there))
         _, left = await self._planned(rows)
-        gone = await self._unflagged(vanished)
-        self.counts.repaired += len(wanted) - len(left) - len(gone)
+        self.counts.repaired += len(there) - len(left)
+
+    async def _remove_gone(self) -> None:
+        """Carry the deletions that were found: at the end, when it is known how many there are."""
+        if self._path is None or not self._gone:
+            return
+        if self._name == "opportunity":
+            await self._path.carry_roles()  # Marketo deletes none that has roles
+        await self._path.remove(self._name)
+        self.counts.repaired += len(self._gone) - len(await self._unflagged(self._gone))
 
     async def _differences(self, plan: Plan, rows: Mapping[str, dict[str, Any]]) -> list[Difference]:
         self._opted_out.clear()
         self._copies.clear()
+        self._emptied.clear()
         ids = [change.record_id for change in plan.changes]
         self._forms = await self._session.store.forms.of(self._session.name, self._name, ids) if self._person else {}
         in_marketo = await self._in_marketo(ids, list(self._mappings))
@@ -344,6 +359,12 @@ class _Entity:
             self._opted_out[change.record_id] = OptedOut(int(person["id"]), frozenset(only_there), row)
         if not fields:
             return None
+        nothing, sent = (None, ""), change.payload
+        self._emptied[change.record_id] = {
+            name
+            for name in fields
+            if name in sent and name not in LINKS and sent[name] in nothing and person.get(name) not in nothing
+        }
         if cannot_be_sent >= set(fields):
             return self._difference(change.record_id, "refused", fields, code=codes.get(fields[0]))
         return self._difference(change.record_id, "differing", fields)

@@ -212,7 +212,8 @@ class Mender:
         known = await store.records.children(tenant, ROLE, opportunities)
         adopted = [_unknown(key, one) for key, one in surplus.items() if key not in known]
         await store.records.land(tenant, ROLE, adopted)
-        await self._roles.bring(opportunities, keys)
+        if not await self._roles.bring(opportunities, keys):
+            await store.pending.add(tenant, "opportunity", "roles", opportunities)
 
     async def _read_number(self, name: str) -> int:
         checkpoint = await self._session.store.checkpoints.get(self._session.name, name)

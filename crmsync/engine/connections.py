@@ -79,7 +79,9 @@ class ConnectionLane:
         pages = self._changes(checkpoint.next_link or checkpoint.delta_link, first)
         return await self._drain(pages, checkpoint, through, first)
 
-    async def again(self, ids: Sequence[str], read_number: int, *, mode: Mode = "forced", needed: bool = False) -> int:
+    async def again(
+        self, ids: Sequence[str], read_number: int, *, mode: Mode = "forced", needed: bool = False, **_: object
+    ) -> int:
         """Read these once more. How many of them Dynamics has."""
         rows = await self._session.dynamics.read_by_ids(self._entity, self._select, ids, lookup_types=True)
         there = {row[self._entity.primary_id].lower() for row in rows}

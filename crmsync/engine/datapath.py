@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 
 from crmsync.dynamics.definition_changes import DefinitionChanges
@@ -29,6 +30,7 @@ from crmsync.engine.links import Links
 from crmsync.engine.look import look_again
 from crmsync.engine.parking import is_hidden_field, park_deleted, park_hidden, park_team_names
 from crmsync.engine.refresh import refresh_metadata
+from crmsync.engine.removals import Removals, removal_of, removes
 from crmsync.engine.report import Counts, ProgressListener
 from crmsync.engine.roles import Roles
 from crmsync.engine.session import Session
@@ -37,6 +39,7 @@ from crmsync.engine.setup import keep_snapshot
 from crmsync.engine.succession import PEOPLE, Succession
 from crmsync.engine.tempo import Tempo
 from crmsync.errors import (
+    AllowanceNeeded,
     AnotherType,
     ChangeTrackingExpired,
     ChangeTrackingOff,
@@ -96,6 +99,7 @@ class DataPath:
         self.notes: list[str] = []
         self.left_out = left_out(session.tenant, schema, selection)
         self.behind: set[str] = set()
+        self._braked: set[str] = set()
         self._stopped: set[str] = set()
         self._see_guards()
         self.from_marketo = FromMarketo(session, seen, self.refreshed, self.proved, self._stopped)
@@ -118,9 +122,14 @@ class DataPath:
         listener: ProgressListener | None,
         pages: Mapping[str, ChangePage] | None = None,
         seen: Glimpse | None = None,
+        *,
+        allow: bool = False,
+        command: str = "",
     ) -> DataPath:
         """Settle what an earlier run left in flight, and take schema and selection from the store. ``pages`` are the
-        first pages of changes by entity, and ``seen`` those of Marketo's activities, where they were read already."""
+        first pages of changes by entity, and ``seen`` those of Marketo's activities, where they were read already.
+        ``allow`` loosens the brake; ``command`` is the one that does it."""
+        await session.new_brake(allow=allow, command=command)
         await renames.begin(session)
         schema, selection = await chosen_fields(session)
         fresh = (await session.store.tenants.get(session.name)).key_is_fresh
@@ -137,6 +146,10 @@ class DataPath:
     def entities(self) -> list[str]:
         """Those of them that this run has not left out."""
         return [name for name in self.carried if name not in self.left_out]
+
+    def is_carried(self, name: str) -> bool:
+        """Whether a run that ends now has carried this entity as a whole, or it is none that is carried at all."""
+        return name not in self.left_out or name not in {*self.carried, ROLE}
 
     async def needs_first_read(self, name: str) -> bool:
         """Whether this entity was never read to the end with the fields that are selected now."""
@@ -235,10 +248,13 @@ class DataPath:
 
     async def turn(self, name: str, *, through: bool = False) -> None:
         """Carry one page of this entity, and a page of what is due again; with ``through`` all that is to be read."""
-        if name in self.left_out:
+        if name in self.left_out or name in self._braked:
             return
         try:
             await self._carry_with_patience(name, through=through)
+        except AllowanceNeeded:
+            self._braked.add(name)  # the others go on, and the run tells it at its end
+            self.behind.discard(name)
         except LEAVE_OUT_CUSTOM as error:
             self._leave_out_or_raise(name, error)
         if name in PEOPLE and name == [one for one in self.entities if one in PEOPLE][-1]:
@@ -263,10 +279,10 @@ class DataPath:
         if ("opportunity", "roles") in pending or ROLE in failed:
             await self.carry_roles()
         for name in reversed(self.entities):
-            if (name, "delete") in pending:
-                await self._remove(name)
             if name in self.behind:
                 break
+            if (name, "delete") in pending:
+                await self.remove(name)
         self._close_parents()
         if self._links.no_teams is not None:
             found = await park_team_names(self._session, self._selection, self._links.no_teams)
@@ -292,7 +308,8 @@ class DataPath:
             return lanes[name], (await self._checkpoint(name)).read_number
 
         try:
-            await Handover(self._session, self.shape, self.entities, lane, self.proved).run()
+            with suppress(AllowanceNeeded):
+                await Handover(self._session, self.shape, self.entities, lane, self.proved).run()
         finally:
             for name, used in lanes.items():
                 self.counts[name] = self.counts.get(name, Counts()) + used.counts
@@ -301,16 +318,20 @@ class DataPath:
         """The roles of opportunities that are marked."""
         roles = Roles(self._session, self._links)
         try:
-            await roles.carry()
+            await roles.carry(leaving=not await self._removal_is_held("opportunity"))
         except LEAVE_OUT as error:
             self._leave_out(ROLE, error)
         finally:
             self.counts[ROLE] = self.counts.get(ROLE, Counts()) + roles.counts
 
-    async def _remove(self, name: str) -> None:
+    async def remove(self, name: str) -> None:
+        """Carry the deletions of this entity that were left for later, unless the brake holds them."""
+        if await self._removal_is_held(name) or (name == "opportunity" and self._session.brake.holds(ROLE)):
+            return  # Marketo deletes no opportunity that has roles
         store, tenant = self._session.store, self._session.name
         checkpoint = await self._checkpoint(name)
         lane = await self.open_lane(name)
+        number = await store.brakes.removals(tenant, name)
         try:
             while ids := await store.pending.first(tenant, name, "delete", limit=REMOVED_AT_ONCE):
                 await lane.remove(ids, checkpoint.read_number)
@@ -318,6 +339,15 @@ class DataPath:
             self._leave_out_or_raise(name, error)
         finally:
             self.counts[name] = self.counts.get(name, Counts()) + lane.counts
+        await self._session.brake.wrote({removal_of(name): number})
+
+    async def _removal_is_held(self, name: str) -> bool:
+        """Whether the brake holds the deletions of this entity that were left for later: counted as a whole, and
+        without the records that Dynamics has (again)."""
+        entity = self._schema.entities.get(name)
+        if entity is None or not removes(self._session.tenant, name):
+            return False
+        return await Removals(self._session, entity).are_held()
 
     def _leave_out_or_raise(self, name: str, error: CrmsyncError) -> None:
         if not may_be_left_out(name, error):
@@ -337,7 +367,8 @@ class DataPath:
         if name not in self._parents:
             self._parents[name] = await self.open_lane(name)
         checkpoint = await self._checkpoint(name)
-        await self._parents[name].again(ids, checkpoint.read_number, needed=True)
+        with suppress(AllowanceNeeded):
+            await self._parents[name].again(ids, checkpoint.read_number, needed=True)
 
     async def open_lane(
         self, name: str, moved: Callable[[Checkpoint], Awaitable[None]] | None = None
@@ -459,7 +490,9 @@ class DataPath:
             self.ensure_carried(name)
             lane = await self.open_lane(name)
             try:
-                found = await lane.again([record_id], checkpoint.read_number if checkpoint else 1, mode="asked")
+                with suppress(AllowanceNeeded):
+                    found = 1
+                    found = await lane.again([record_id], checkpoint.read_number if checkpoint else 1, mode="asked")
             finally:
                 self.counts[name] = self.counts.get(name, Counts()) + lane.counts
                 self.notes += lane.notes

@@ -51,12 +51,16 @@ class Handover:
         self._absence = Absence(session)
 
     async def run(self) -> None:
-        """Work on everything that is marked."""
+        """Work on everything that is marked; what the brake holds stays so."""
         for name in self._fields:
             pending, tenant = self._session.store.pending, self._session.name
-            while some := await pending.first(tenant, name, "heir", limit=BATCH):
+            after = ""
+            while some := await pending.first(tenant, name, "heir", limit=BATCH, after=after):
+                after = some[-1]
+                self._uniting.is_held = False
                 await self._settle(name, some)
-                await pending.done(tenant, name, "heir", some)
+                if not self._uniting.is_held:
+                    await pending.done(tenant, name, "heir", some)
 
     async def _settle(self, name: str, ids: Sequence[str]) -> None:
         rows = await self._rows(name, ids)

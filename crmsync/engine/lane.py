@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence, Set
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence, Set
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -30,6 +31,7 @@ from crmsync.engine.destination import destination_in
 from crmsync.engine.imports import Importer, ImportFile, fits_a_file, is_worthwhile
 from crmsync.engine.links import Links
 from crmsync.engine.load import Loader
+from crmsync.engine.losses import by_loss, with_cleared
 from crmsync.engine.parents import Parents
 from crmsync.engine.participants import Observer, observer
 from crmsync.engine.plan import Change, Mode, Plan
@@ -39,6 +41,7 @@ from crmsync.engine.report import Counts
 from crmsync.engine.session import Session
 from crmsync.engine.succession import Succession
 from crmsync.fields.model import Selection
+from crmsync.state.brakes import Loss
 from crmsync.state.checkpoints import Checkpoint
 from crmsync.state.records import Outcome
 from crmsync.state.syncerrors import FieldKey, SyncError
@@ -112,6 +115,7 @@ class Lane:
         self._custom = custom = selection.custom_objects.get(entity.logical_name)
         self._may_import = self._where.imports is not None and (key_is_fresh if custom is None else custom.is_fresh)
         self._moved = moved
+        self._is_braked = False
 
     async def open(self) -> None:
         """Number the field set; before anything else."""
@@ -176,9 +180,11 @@ class Lane:
         mode: Mode = "forced",
         needed: bool = False,
         settled: bool = False,
+        emptied: Mapping[str, Collection[str]] | None = None,
     ) -> int:
         """Read and write these records once more: a retry is due, or an owner or company has arrived. How many of
-        them Dynamics has. ``settled`` says that nobody is left who continues another."""
+        them Dynamics has. ``settled`` says that nobody is left who continues another, ``emptied`` which fields have
+        values in Marketo that the ledger does not know of, and lose them."""
         if not ids:
             return 0
         rows = await self._session.dynamics.read_by_ids(
@@ -186,12 +192,15 @@ class Lane:
         )
         window = Window()
         plan = await self._plan(rows, read_number, mode=mode, needed=needed, settled=settled)
+        for change in plan.changes:
+            change.lost = with_cleared(change.lost, (emptied or {}).get(change.record_id, ()))
         self._add(window, plan, importing=False)
         found = {row[self._entity.primary_id].lower() for row in rows}
         absent = [one for one in ids if one not in found]
         # Whoever is needed and only out of sight must not pass for nobody: what names it would lose its link.
         window.deleted = await self._absence.gone(self._entity, absent if needed else await self._alive(absent))
         await self._load(window, read_number)
+        await self._tell_braked()
         return len(found)
 
     async def _drain(
@@ -220,9 +229,12 @@ class Lane:
                         checkpoint = await loading
                     loading = group.create_task(self._load_and_move(window, checkpoint, page))
                     window, on_its_way = Window(), window
-                    if not through and page is not first:
+                    # Behind a page with changes that are held the others are looked through for what may go on.
+                    if not through and page is not first and not self._is_braked:
                         break
-        return await loading if loading is not None else checkpoint
+        checkpoint = await loading if loading is not None else checkpoint
+        await self._tell_braked()
+        return checkpoint
 
     async def left_out(self, number: int) -> None:
         """So many were read that go on as other records."""
@@ -275,6 +287,8 @@ class Lane:
 
     async def _load_and_move(self, window: Window, checkpoint: Checkpoint, page: ChangePage) -> Checkpoint:
         await self._load(window, checkpoint.read_number)
+        if self._is_braked:
+            return checkpoint
         return await self._move(
             checkpoint.model_copy(
                 update={
@@ -286,9 +300,11 @@ class Lane:
         )
 
     async def _load(self, window: Window, read_number: int) -> None:
+        losses = await self._without_held(window)
         for file in window.files:
             await self._importer.write(file, read_number)
         await self._loader.write(list(window.changes.values()), read_number)
+        await self._session.brake.wrote(losses)
         await self._keep([*window.filed, *window.changes, *window.seen])
         await self._leave_for_later(window.deleted)
         if window.seen and read_number > 1:
@@ -296,6 +312,24 @@ class Lane:
                 self._session.name, self._entity.logical_name, window.seen, read_number
             )
         await self._loader.land(window.outcomes, window.errors, window.counts, healed=window.healed)
+
+    async def _without_held(self, window: Window) -> Counter[Loss]:
+        """Take the changes that the brake holds out of the window; their opt-outs go all the same. What is lost by the
+        others."""
+        losses = by_loss(self._entity.logical_name, window.changes.values())
+        refused = await self._session.brake.refused(losses) if losses else ()
+        if refused:
+            self._is_braked = True
+            held = [window.changes.pop(one) for one in sorted(refused)]
+            await self._loader.opt_out(held, self._planner.opt_outs)
+            losses = by_loss(self._entity.logical_name, window.changes.values())
+        return Counter({loss: len(ids) for loss, ids in losses.items()})
+
+    async def _tell_braked(self) -> None:
+        """Raises ``AllowanceNeeded`` where changes of what was read are held."""
+        if self._is_braked:
+            self._is_braked = False
+            raise await self._session.brake.error()
 
     async def _move(self, checkpoint: Checkpoint) -> Checkpoint:
         await self._session.store.checkpoints.put(self._session.name, checkpoint)
@@ -318,6 +352,7 @@ class Lane:
             self._add(window, await self._plan(page, checkpoint.read_number), importing=False)
             window.counts = Counts()  # they were counted when they were read the first time
             await self._load(window, checkpoint.read_number)
+        await self._tell_braked()
 
     async def _delete_vanished(self, read_number: int) -> None:
         records = self._session.store.records

@@ -299,6 +299,16 @@ class Loader:
         await self.land([], [], Counts(), flight)
         return answers
 
+    async def opt_out(self, changes: Sequence[Change], opt_outs: Collection[str]) -> None:
+        """Write the opt-outs of changes that are held, and nothing else of them: consent first. The ledger does not
+        learn of it, so that they are planned as before."""
+        some = [(one, {name: True for name in opt_outs if one.sent.get(name) is True}) for one in changes]
+        some = [(one, part) for one, part in some if part]
+        for start in range(0, len(some), BATCH):
+            batch = some[start : start + BATCH]
+            marks = [one.before or b"" for one, _ in batch]  # what is held was known before
+            await self.send_part([one for one, _ in batch], [part for _, part in batch], "updateOnly", marks)
+
     async def save(self, changes: Sequence[Change], answers: Sequence[Answer], action: str = BY_ID) -> list[Answer]:
         """Send refused records again without the fields at fault, which ``Change.refused`` holds then. Raises
         ``ColumnMissing`` as ``call`` does."""

@@ -26,6 +26,7 @@ from crmsync.engine.destination import TARGETS
 from crmsync.engine.doubts import Doubts
 from crmsync.engine.fingerprint import NEVER_AGREED, NOTHING, WIDTH, changed, fingerprints
 from crmsync.engine.links import COMPANY_LINK, OWNER_LINK, Links
+from crmsync.engine.losses import Lost, lost
 from crmsync.engine.refresh import Refresh, never
 from crmsync.engine.session import Session
 from crmsync.engine.tombstones import Undone, is_tombstone
@@ -65,6 +66,7 @@ class Change:
     ``only``: the fields that are sent of a person that Marketo has; None sends all.
     ``agreed``: what the ledger says of a person as long as Marketo has not taken this.
     ``before``: what was agreed on, field by field in the order of the field set; None where nothing is known.
+    ``lost``: what is taken away from Marketo by it, which the brake counts.
     ``withheld``: opt-outs that the person may have made while nothing was known of it; they are to be looked at.
     ``errors``: fields that cannot be sent; ``kept``: fields whose errors stay as they are, because their values do;
     ``refused``: fields that Marketo did not take, with what it said and the fingerprint of the value.
@@ -85,6 +87,7 @@ class Change:
     only: frozenset[str] | None = None
     agreed: Agreed | None = None
     before: bytes | None = None
+    lost: Lost | None = None
     withheld: frozenset[str] = frozenset()
     errors: tuple[SyncError, ...] = ()
     kept: frozenset[str] = frozenset()
@@ -177,7 +180,9 @@ class Planner:
         self._links = links
         self._links_to_companies = entity.logical_name != "account"
         self._mappings = mappings = selection.mappings[entity.logical_name]
-        self._consent = frozenset(mapping.field for mapping in mappings if mapping.attribute in OPT_OUTS)
+        self.opt_outs = self._consent = frozenset(
+            mapping.field for mapping in mappings if mapping.attribute in OPT_OUTS
+        )
         self._may_leave_companies = entity.logical_name == "opportunity"
         self._names_teams = OWNER_TEAM in self._names
         self._only_needed = only_needed
@@ -291,6 +296,7 @@ class Planner:
                 change.before = self._ledger(before).joined() if before.fingerprints is not None else None
                 if before.in_marketo:
                     doubted |= self._doubts.of(by_id[record_id], change, self._names, whole=mode == "whole")
+                change.lost = self._lost(before, marks)
             plan.changes.append(change)
         if doubted and self._doubts.left(doubted, rows):
             await self._prove(name)
@@ -479,6 +485,11 @@ class Planner:
             return None
         agreed, now = self._ledger(before), Ledger(self._names, self._names, marks)
         return frozenset(name for name in self._names if agreed[name] != now[name]) | self._one_way
+
+    def _lost(self, before: Known, marks: bytes) -> Lost | None:
+        if not before.in_marketo or before.fingerprints is None or before.field_set is None:
+            return None
+        return lost(self._field_sets[before.field_set], before.fingerprints, self._names, marks, self._consent)
 
     def _is_unchanged(self, before: Known, marks: bytes) -> bool:
         if before.fingerprints is None or before.field_set is None or before.status not in {"synced", "failed"}:

@@ -24,7 +24,7 @@ RECORD_PATTERN = r"^[a-z][a-z0-9_]*:[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-
 """``lead:GUID``: an entity's logical name and a record's id."""
 
 
-async def sync_record(session: Session, record: str) -> SyncReport:
+async def sync_record(session: Session, record: str, *, allow: bool = False) -> SyncReport:
     """Carry ``entity:GUID`` as it is in Dynamics now; its owner and its company first, where Marketo lacks them.
 
     A record that is gone from Dynamics is carried as deleted, one whose person was deleted or merged in Marketo is
@@ -36,7 +36,8 @@ async def sync_record(session: Session, record: str) -> SyncReport:
     await not_now(session, force=True)
     kept_out: CrmsyncError
     async with session.lease(patience=PATIENCE), stopping(session):
-        path = await DataPath.open(session, None)
+        command = f"sync {session.name} --record {record}"
+        path = await DataPath.open(session, None, allow=allow, command=command)
         path.from_marketo.reads_on = session.tenant.to_dynamics  # the cycles read what happened there
         path.ensure_carried(entity)
 

@@ -30,10 +30,14 @@ async def review_fields(session: Session, *, without_filter: Sequence[str] = ())
 
 
 async def resync(
-    session: Session, progress: ProgressListener | None = None, *, entities: Sequence[str] = ()
+    session: Session,
+    progress: ProgressListener | None = None,
+    *,
+    entities: Sequence[str] = (),
+    allow: bool = False,
 ) -> SyncReport:
     """Read again the entities whose selection changed, or whose values are sent otherwise since they were read, and
-    those named in ``entities``; write what differs.
+    those named in ``entities``; write what differs. ``allow`` loosens the brake.
 
     The tenant must be disabled (``disable_sync``), so that no cycle begins meanwhile. Raises ``OperatorMustAct`` for a
     name that is none of the tenant's entities.
@@ -51,9 +55,9 @@ async def resync(
         outdated = await session.store.checkpoints.outdated(session.name)
         for name in {*entities, *outdated}:
             await read_anew(session, name)
-        path = await DataPath.open(session, progress)
+        path = await DataPath.open(session, progress, allow=allow, command=f"resync {session.name}")
         touched = [name for name in path.entities if await path.needs_first_read(name)]
-        if not touched:
+        if not touched and not await path.is_unfinished():
             return skipped(
                 session, "resync", "no field changed, nor how a value is sent: there was nothing to read again"
             )

@@ -19,6 +19,7 @@ from crmsync.engine.parents import NOT_FOUND
 from crmsync.engine.participants import PEOPLE
 from crmsync.engine.plan import Change
 from crmsync.engine.removal import Remover
+from crmsync.engine.removals import removal_of
 from crmsync.engine.report import Counts
 from crmsync.engine.session import Session
 from crmsync.state.participants import Participant
@@ -127,30 +128,37 @@ class Roles:
         self._field_set: int | None = None
         self.counts = Counts()
 
-    async def carry(self) -> None:
-        """Write and delete roles until no opportunity is marked any more."""
+    async def carry(self, *, leaving: bool = True) -> None:
+        """Write and delete roles until no opportunity is marked any more; without ``leaving`` those of opportunities
+        that are gone from Dynamics stay marked."""
         store, tenant = self._session.store, self._session.name
         due = await store.errors.due(tenant, ROLE)
         known = await store.records.known(tenant, ROLE, due) if due else {}
         parents = {one.parent_id for one in known.values() if one.parent_id}
         await store.pending.add(tenant, "opportunity", "roles", parents)
-        while some := await store.pending.first(tenant, "opportunity", "roles", limit=OPPORTUNITIES):
-            await self.bring(some, frozenset(due))
-            await store.pending.done(tenant, "opportunity", "roles", some)
+        after = ""
+        while some := await store.pending.first(tenant, "opportunity", "roles", limit=OPPORTUNITIES, after=after):
+            after = some[-1]
+            if not leaving:
+                gone = await store.pending.marked(tenant, "opportunity", "delete", some)
+                some = [one for one in some if one not in gone]
+            if await self.bring(some, frozenset(due)):
+                await store.pending.done(tenant, "opportunity", "roles", some)
 
-    async def bring(self, opportunities: Sequence[str], due: frozenset[str]) -> None:
-        """Bring the roles of these opportunities up to date; those in ``due`` are written even if they seem to be."""
+    async def bring(self, opportunities: Sequence[str], due: frozenset[str]) -> bool:
+        """Bring the roles of these opportunities up to date; those in ``due`` are written even if they seem to be. The
+        answer is whether that is done: the brake may hold roles that would be deleted."""
         store, tenant = self._session.store, self._session.name
         if self._field_set is None:
             self._field_set = await store.records.field_set(tenant, ROLE, NAMES)
         where = destination_of_roles(self._session)
         loader = Loader(self._session, ROLE, where, self._field_set)
         try:
-            await self._bring(opportunities, due, loader, Remover(self._session, ROLE, where, loader))
+            return await self._bring(opportunities, due, loader, Remover(self._session, ROLE, where, loader))
         finally:
             self.counts += loader.counts
 
-    async def _bring(self, opportunities: Sequence[str], due: frozenset[str], loader: Loader, remover: Remover) -> None:
+    async def _bring(self, opportunities: Sequence[str], due: frozenset[str], loader: Loader, remover: Remover) -> bool:
         store, tenant = self._session.store, self._session.name
         alive, gone = await self._planner.alive(opportunities)
         wanted = await self._planner.wanted(await store.participants.of(tenant, alive))
@@ -170,8 +178,12 @@ class Roles:
             anew = [change for change in wanted.values() if change.parent_id in alive]
             await loader.write(anew, 1)
         await self._forget_lost_people(changes)
-        await remover.delete([key for key in there if key not in wanted], there, 1)
+        surplus, brake = [key for key in there if key not in wanted], self._session.brake
+        if may_go := await brake.passes(removal_of(ROLE), surplus):
+            await remover.delete(surplus, there, 1)
+            await brake.wrote({removal_of(ROLE): len(surplus)})
         await loader.land([], [], Counts(read=unchanged, unchanged=unchanged))
+        return may_go
 
     async def _make_anew(self, changes: Sequence[Change]) -> bool:
         """Whether an opportunity that somebody has deleted in Marketo is there again, and wants all its roles."""

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from crmsync.dynamics.auth import ClientCertificate, ClientSecret
 from crmsync.dynamics.client import DynamicsClient
 from crmsync.engine.beside import beside
+from crmsync.engine.brake import Brake
 from crmsync.engine.keeper import Clearance, Keeper
 from crmsync.errors import TenantBusy
 from crmsync.marketo.client import MarketoClient
@@ -33,7 +34,7 @@ def utc_now() -> datetime:
 class Session:
     """One tenant with its clients and the store. ``run`` names the flow run in the audit log; ``sleep``, ``clock`` and
     ``keeper_sleep`` (the lease's) are seams for tests. ``memo`` keeps what was read of the store and still holds, for a
-    session of many cycles. ``clearance`` is what the clients' calls pass."""
+    session of many cycles. ``clearance`` is what the clients' calls pass, ``brake`` the one of the run at work."""
 
     tenant: Tenant
     store: Store
@@ -45,10 +46,19 @@ class Session:
     memo: dict[str, Any] = field(default_factory=dict, repr=False)
     keeper_sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     clearance: Clearance = field(default_factory=Clearance, repr=False)
+    brake: Brake = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.brake = Brake(self.store, self.tenant)
 
     @property
     def name(self) -> str:
         return self.tenant.tenant
+
+    async def new_brake(self, *, allow: bool, command: str) -> None:
+        """The brake of a run that begins; ``command`` is what an operator runs to ``allow`` what it holds."""
+        self.brake = Brake(self.store, self.tenant, allowed=allow, command=command)
+        await self.brake.open()
 
     @asynccontextmanager
     async def lease(self, *, patience: float = 0) -> AsyncIterator[None]:

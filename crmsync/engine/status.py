@@ -8,6 +8,7 @@ from typing import Any
 
 from crmsync.engine.back.catchup import Gap
 from crmsync.engine.destination import ROLE
+from crmsync.state.brakes import Braked
 from crmsync.state.counting import BACK_COUNTERS
 from crmsync.state.runs import Run
 from crmsync.state.store import Store
@@ -21,6 +22,7 @@ async def status(store: Store, tenant: str) -> dict[str, Any]:
 
     Per entity the counters since the tenant was connected, except ``failed``: the sync errors open now. ``backlog`` is
     what is known to be out of step: the rest of a first read, requests in flight, and errors that will be tried again.
+    ``brake`` is what the brake holds until it is allowed.
     ``doubt`` is an error that stops the tenant if it is still there some minutes later.
     ``renamed_to``: the tenant that goes on with all that was known of this one.
     ``to_dynamics`` are the counters of the other direction; ``waiting``: records whose changes in Marketo wait.
@@ -64,6 +66,7 @@ async def status(store: Store, tenant: str) -> dict[str, Any]:
         "reason": row.reason,
         "renamed_to": row.renamed_to,
         "doubt": _doubt(row),
+        "brake": [_braked(one) for one in await store.brakes.all(tenant) if one.since is not None],
         "organization_id": row.binding.organization_id if row.binding else None,
         "organization_name": row.binding.organization_name if row.binding else None,
         "subscription": row.binding.subscription if row.binding else None,
@@ -105,6 +108,11 @@ def _doubt(row: TenantRow) -> dict[str, Any] | None:
     if row.doubt is None:
         return None
     return {"error": row.doubt, "reason": row.doubt_reason, "since": _text(row.doubted_at)}
+
+
+def _braked(one: Braked) -> dict[str, Any]:
+    """What the brake holds; ``would`` says what a run would do that is allowed to."""
+    return {**one.loss._asdict(), "would": one.said, "since": _text(one.since)}
 
 
 def _left_out(run: Run | None) -> dict[str, str]:

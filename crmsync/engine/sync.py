@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from crmsync.engine.datapath import DataPath
+from crmsync.engine.destination import ROLE
 from crmsync.engine.look import Look, look
 from crmsync.engine.overdue import forget_what_is_done, tell_overdue
 from crmsync.engine.report import Counts, ParkedField, ProgressListener, SyncReport
@@ -59,8 +60,8 @@ minutes what it accepts again afterwards."""
 Kind = Literal["first sync", "cycle", "resync", "record"]
 
 
-async def first_sync(session: Session, progress: ProgressListener | None = None) -> SyncReport:
-    """Follow the first sync to its end, from the start or from where a run was killed.
+async def first_sync(session: Session, progress: ProgressListener | None = None, *, allow: bool = False) -> SyncReport:
+    """Follow the first sync to its end, from the start or from where a run was killed. ``allow`` loosens the brake.
 
     What has an outcome is not sent again. Returns at once, with ``skipped`` told, when everything was read already.
     Raises ``StateMismatch`` when the sync was never enabled, ``TenantBusy`` when another run is at it.
@@ -71,7 +72,7 @@ async def first_sync(session: Session, progress: ProgressListener | None = None)
         if row.state not in {TenantState.FIRST_SYNC, TenantState.SYNCING}:
             raise _not_enabled(session, row)
         async with stopping(session):
-            path = await DataPath.open(session, progress)
+            path = await DataPath.open(session, progress, allow=allow, command=f"connect {session.name}")
             # What is enabled while cycles go on is read by these.
             names = [name for name in path.entities if name in ENTITIES or row.state == TenantState.FIRST_SYNC]
             waiting = [name for name in names if await path.needs_first_read(name)]
@@ -86,8 +87,10 @@ async def first_sync(session: Session, progress: ProgressListener | None = None)
     return report
 
 
-async def cycle(session: Session, progress: ProgressListener | None = None, *, force: bool = False) -> SyncReport:
-    """One cycle over all entities.
+async def cycle(
+    session: Session, progress: ProgressListener | None = None, *, force: bool = False, allow: bool = False
+) -> SyncReport:
+    """One cycle over all entities. ``allow`` lets it take away more than the tenant's ``safety`` does.
 
     A scheduled cycle (``force`` false) ends at once, with the reason in ``skipped``, while the tenant is disabled or
     stopped and when the next one is not due: the interval counts from the end of the last one. A schedule knows
@@ -97,11 +100,11 @@ async def cycle(session: Session, progress: ProgressListener | None = None, *, f
     A first sync that was cut short (the day's quota was used up, its machine died) is taken up by a scheduled cycle.
     """
     if not force and await is_cut_short(session):
-        return await first_sync(session, progress)
+        return await first_sync(session, progress, allow=allow)
     if (why := await not_now(session, force=force)) is not None:
         return skipped(session, "cycle", why)
     async with session.lease(), stopping(session):
-        return await carry_what_changed(session, await look(session), progress)
+        return await carry_what_changed(session, await look(session), progress, allow=allow)
 
 
 async def is_cut_short(session: Session) -> bool:
@@ -123,15 +126,17 @@ async def not_now(session: Session, *, force: bool) -> str | None:
     return None
 
 
-async def carry_what_changed(session: Session, found: Look, progress: ProgressListener | None = None) -> SyncReport:
+async def carry_what_changed(
+    session: Session, found: Look, progress: ProgressListener | None = None, *, allow: bool = False
+) -> SyncReport:
     """End the cycle that began with a look: at once when there was nothing, else by carrying every entity."""
     if found.is_idle:
         return await _idle(session, found)
-    path = await DataPath.open(session, progress, found.pages, found.seen)
+    path = await DataPath.open(session, progress, found.pages, found.seen, allow=allow)
     await path.take_definitions(found.definitions)
     if found.renamed:
         await path.take_names()
-    return await reported(session, "cycle", path, lambda: take_turns(path))
+    return await reported(session, "cycle", path, lambda: take_turns(path), path.is_carried)
 
 
 async def _idle(session: Session, found: Look) -> SyncReport:
@@ -162,7 +167,7 @@ async def carry_all(session: Session, kind: Kind, path: DataPath, names: Sequenc
             await path.carry(name)
         await path.finish()
 
-    return await reported(session, kind, path, carry)
+    return await reported(session, kind, path, carry, {*names, ROLE}.__contains__)
 
 
 @functools.cache
@@ -173,12 +178,20 @@ def _leave_code_to_itself() -> None:
     gc.freeze()
 
 
-async def reported(session: Session, kind: Kind, path: DataPath, work: Callable[[], Awaitable[None]]) -> SyncReport:
-    """Do this work on the path, and keep the report in the store, also when it fails."""
+async def reported(
+    session: Session,
+    kind: Kind,
+    path: DataPath,
+    work: Callable[[], Awaitable[None]],
+    ended: Callable[[str], bool] = lambda entity: False,
+) -> SyncReport:
+    """Do this work on the path, and keep the report in the store, also when it fails. ``ended``: the entities that
+    are carried as a whole then. Raises ``AllowanceNeeded`` at its end where the brake held something."""
     number = await session.store.runs.start(session.name, kind, session.run)
     began = session.clock()
     try:
         await work()
+        await session.brake.close(ended)
         if kind == "cycle":
             path.notes += await tell_overdue(session, began, path.carried, path.left_out)
         else:

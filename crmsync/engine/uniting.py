@@ -11,6 +11,7 @@ is written as a whole afterwards; an opt-out of the loser's is kept and goes to 
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -26,11 +27,12 @@ from crmsync.engine.succession import Predecessor, person_of, tombstone
 from crmsync.engine.whereabouts import find_people
 from crmsync.errors import CrmsyncError, RecordMissing, RecordRefused, TransportFailed
 from crmsync.marketo.outcomes import Outcome as Answer
+from crmsync.state.brakes import Loss
 from crmsync.state.flights import Flight
 from crmsync.state.inbox import Waiting
 from crmsync.state.records import DEAD, Known, Outcome
 from crmsync.state.succession import Continuation, Tombstone
-from crmsync.state.syncerrors import SyncError
+from crmsync.state.syncerrors import TO_MARKETO, SyncError
 
 log = logging.getLogger("crmsync.engine")
 
@@ -51,11 +53,12 @@ class Inheritance:
 
 
 class Uniting:
-    """Unites the people of one tenant's heirs with those whom they continue."""
+    """Unites the people of one tenant's heirs with those whom they continue. ``is_held``: the brake holds merges."""
 
     def __init__(self, session: Session, fields: Mapping[str, PersonFields]) -> None:
         self._session = session
         self._fields = fields
+        self.is_held = False
 
     async def unite(self, wanted: Sequence[Inheritance]) -> set[Key]:
         """Give these heirs their people; which of them have to be written as a whole."""
@@ -77,11 +80,23 @@ class Uniting:
         await self._session.store.succession.land(self._session.name, left, found)
         for one, of in await self._continue(first, people):
             people[one.heir] = people[of.record_id]
+        if not await self._may_merge([loser for one, loser in merges if one.heir in people]):
+            self.is_held, merges = True, []
         return {
             (one.entity, one.heir)
             for one, loser in merges
             if one.heir in people and await self._merge(one, loser, people[one.heir], people[loser.record_id])
         }
+
+    async def _may_merge(self, losers: Sequence[Predecessor]) -> bool:
+        """Whether the brake lets so many people be merged into others."""
+        losses: dict[Loss, list[str]] = defaultdict(list)
+        for one in losers:
+            losses[Loss(one.entity, "merge", TO_MARKETO)].append(one.record_id)
+        if await self._session.brake.refused(losses):
+            return False
+        await self._session.brake.wrote({loss: len(ids) for loss, ids in losses.items()})
+        return True
 
     async def _people(self, wanted: Sequence[Inheritance]) -> dict[str, Row]:
         """The people of heirs and predecessors: whoever is remembered, else who stands in Marketo under the key."""

@@ -32,9 +32,10 @@ class PendingStore(SubStore):
         async with self._engine.begin() as connection:
             await mark(connection, tenant, entity, kind, ids)
 
-    async def first(self, tenant: str, entity: str, kind: Kind, *, limit: int) -> list[str]:
-        """Some of the records that are marked."""
-        query = sa.select(pending.c.record_id).where(_of(tenant, entity, kind)).order_by(pending.c.record_id)
+    async def first(self, tenant: str, entity: str, kind: Kind, *, limit: int, after: str = "") -> list[str]:
+        """Some of the records that are marked, by id from ``after`` on."""
+        mine = sa.and_(_of(tenant, entity, kind), pending.c.record_id > after)
+        query = sa.select(pending.c.record_id).where(mine).order_by(pending.c.record_id)
         async with self._engine.connect() as connection:
             return list(await connection.scalars(query.limit(limit)))
 

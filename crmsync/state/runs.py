@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from crmsync.state.engine import SubStore
 from crmsync.state.sql import now
-from crmsync.state.tables import runs, tenants
+from crmsync.state.tables import brakes, runs, tenants
 from crmsync.state.tenantstore import NO_DOUBT
 
 
@@ -65,6 +65,7 @@ class RunStore(SubStore):
             if (await connection.execute(sa.update(runs).where(again).values(values))).rowcount == 0:
                 await connection.execute(sa.insert(runs), [values | {"tenant": tenant, "kind": kind}])
             await connection.execute(_no_doubt(tenant))
+            await connection.execute(sa.delete(brakes).where(brakes.c.tenant == tenant))
 
     async def ended(self, kind: str) -> dict[str, datetime]:
         """When the newest run of this kind ended, for every tenant that has one; one that still runs has not."""

@@ -13,6 +13,7 @@ from functools import cached_property
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from crmsync.state.brakes import BrakeStore
 from crmsync.state.checkpoints import CheckpointStore
 from crmsync.state.collisions import CollisionStore
 from crmsync.state.database import connect
@@ -101,6 +102,10 @@ class Store:
     @cached_property
     def collisions(self) -> CollisionStore:
         return CollisionStore(self._patient)
+
+    @cached_property
+    def brakes(self) -> BrakeStore:
+        return BrakeStore(self._patient)
 
     @cached_property
     def waits(self) -> WaitStore:

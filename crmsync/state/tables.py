@@ -351,6 +351,20 @@ back_counters = sa.Table(
     sa.Column("last_synced_at", UtcTime),
 )
 
+brakes = sa.Table(
+    "brakes",
+    metadata,
+    _tenant(primary_key=True),
+    sa.Column("entity", sa.String(100), primary_key=True),
+    sa.Column("kind", sa.String(10), primary_key=True),
+    sa.Column("direction", sa.String(30), primary_key=True),
+    sa.Column("field", sa.String(255), primary_key=True),
+    sa.Column("written", sa.Integer, nullable=False),
+    sa.Column("since", UtcTime),
+    sa.Column("said", sa.Text),
+    sqlite_with_rowid=False,
+)
+
 runs = sa.Table(
     "runs",
     metadata,

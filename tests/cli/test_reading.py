@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from crmsync.cli.main import main
+from crmsync.state.brakes import Braked, Loss
 from crmsync.state.collisions import Collision
 from crmsync.state.inbox import Landing
 from crmsync.state.lifecycle import TenantState
 from crmsync.state.store import open_store
+from crmsync.state.syncerrors import TO_MARKETO
 from crmsync.state.tenantstore import Binding
 from tests.flows.test_deployments import TENANT
 
@@ -58,6 +60,15 @@ async def doubt_contoso() -> None:
         await store.tenants.bind("contoso", BINDING, run="a run", why="a test")
         since = datetime(2026, 1, 31, 12, tzinfo=UTC)
         await store.tenants.doubt("contoso", "CredentialsRefused", "The client secret is wrong.", since)
+
+
+async def brake_contoso() -> None:
+    async with open_store() as store:
+        await store.tenants.bind("contoso", BINDING, run="a run", why="a test")
+        for state in ("schema_refreshed", "fields_selected", "first_sync", "syncing"):
+            await store.tenants.move("contoso", TenantState(state), run="a run", why="a test")
+        loss, since = Loss("contact", "delete", TO_MARKETO), datetime(2026, 1, 31, 12, tzinfo=UTC)
+        await store.brakes.hold("contoso", [Braked(loss, 0, since, "flag 60 of 80 contacts as deleted in Marketo")])
 
 
 async def a_collision() -> None:
@@ -139,6 +150,18 @@ def test_status_says_what_would_stop_a_tenant_that_still_syncs(
 
     shown = " ".join(capsys.readouterr().out.split())
     assert "in doubt since 2026-01-31T12:00:00+00:00, stopped if it stays: The client secret is wrong." in shown
+
+
+def test_status_says_what_the_brake_holds_and_what_lets_it_be_done(
+    tenants: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asyncio.run(brake_contoso())
+
+    assert run("status") == 0
+
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "brake: on since 2026-01-31T12:00:00+00:00; held, a run would flag 60 of 80 contacts" in shown
+    assert "if that is meant: crmsync sync contoso --allow" in shown
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,26 @@ async def test_a_deleted_column_is_parked_by_sync_and_cleared_up_by_resync_and_b
     assert (await sync("contoso")).parked == []
 
 
+async def test_the_brake_sends_one_mail_and_a_command_lets_a_run_do_what_it_holds(contoso: Box) -> None:
+    await connect("contoso", QUIETLY)
+    file = contoso.tenants / "contoso.yaml"
+    file.write_text(f"{file.read_text()}\nsafety: {{percent: 1, at_least: 0}}\n")
+    async with contoso.administrator() as dynamics, open_store() as store:
+        for gone in await store.records.in_marketo_after("contoso", "lead", "", 3):
+            await dynamics.delete("leads", gone)
+
+    for _ in range(2):
+        state = await sync("contoso", return_state=True)
+        assert state.is_failed()
+        assert "crmsync sync contoso --allow" in str(state.message)
+    [_] = (contoso.folder / "mailbox").glob("*.eml")
+    _, mail = contoso.newest_mail()
+    assert "sync failed: The brake is on: this run would flag 3 of" in str(mail["Subject"])
+
+    assert await flow_commands.sync("contoso", allow=True, tenants=contoso.tenants) == 0
+    assert (await sync("contoso")).total.written == 0
+
+
 async def test_validate_completes_when_all_is_green_and_fails_naming_what_is_red(contoso: Box) -> None:
     green = await validate("contoso", return_state=True)
     secrets = contoso.tenants / ".env"

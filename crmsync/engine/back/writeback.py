@@ -10,6 +10,7 @@ more, and the record is decided anew.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -24,6 +25,7 @@ from crmsync.engine.column_rights import Prove, proves_nothing
 from crmsync.engine.destination import BY_ID, PERSON_KEY
 from crmsync.engine.fingerprint import NEVER_AGREED, NOTHING, fingerprints
 from crmsync.engine.load import NOBODY, Loader
+from crmsync.engine.losses import decided, loss_of
 from crmsync.engine.plan import Change
 from crmsync.engine.refresh import Refresh, never
 from crmsync.engine.report import BackCounts
@@ -33,6 +35,7 @@ from crmsync.errors import CrmsyncError, RecordRefused, RequestRefused
 from crmsync.fields.model import Selection
 from crmsync.fields.sync_filter import keeps_out
 from crmsync.marketo.outcomes import Outcome as Answer
+from crmsync.state.brakes import Loss
 from crmsync.state.collisions import Collision
 from crmsync.state.inbox import Landing, Waiting
 from crmsync.state.records import DEAD, Known, Outcome
@@ -79,6 +82,8 @@ class WriteBack:
         where a column does not exist any more."""
         self._sets = await self._session.store.records.field_sets(self._session.name, self._name)
         looked_at = 0
+        if not after:
+            await self._foresee()
         while waiting := await self._session.store.inbox.due(self._session.name, self._name, after=after, limit=BATCH):
             refused = await self._batch(waiting)
             if refused and await self._refreshed():
@@ -101,6 +106,21 @@ class WriteBack:
 
     async def _batch(self, waiting: Sequence[Waiting]) -> list[Waiting]:
         """Work on these; the answer is those of which Dynamics, or the conversion, refused a field."""
+        works, done, without_key = await self._works(waiting)
+        await put_keys_back(self._session, without_key)
+        landing = Landing(done=done)
+        landing.count(read=len(waiting))
+        await self._session.store.inbox.land(self._session.name, self._name, landing)
+        self.counts += BackCounts(read=len(waiting))
+        losses = await self._without_held(works)
+        flight = await self._to_dynamics([work for work in works if work.values])
+        await self._land_dynamics(works, flight)
+        await self._to_marketo([work for work in works if work.moves("to marketo")])
+        await self._session.brake.wrote(losses)
+        return [work.waiting for work in works if work.refused]
+
+    async def _works(self, waiting: Sequence[Waiting]) -> tuple[list[Work], list[str], dict[str, int]]:
+        """What is decided of these, the records that wait for nothing any more, and the people without their keys."""
         people = await self._people(waiting)
         rows = await self._rows(waiting)
         ids = [one.record_id for one in waiting]
@@ -111,13 +131,11 @@ class WriteBack:
             self._session.name, self._name, ids, direction=TO_DYNAMICS
         )
         self._forms = await self._session.store.forms.of(self._session.name, self._name, known)
-        works, landing = [], Landing()
-        landing.count(read=len(waiting))
-        without_key: dict[str, int] = {}
+        works, done, without_key = list[Work](), list[str](), dict[str, int]()
         for one in waiting:
             person, row, before = people.get(one.marketo_id), rows.get(one.record_id), known.get(one.record_id)
             if person is None or row is None or before is None or not self._concerns(one, person, row, before):
-                landing.done.append(one.record_id)
+                done.append(one.record_id)
                 continue
             if str(person.get(PERSON_KEY) or "").lower() != one.record_id:
                 without_key[one.record_id] = one.marketo_id
@@ -125,13 +143,36 @@ class WriteBack:
                 works.append(self._decided(one, person, row, before, errors.get(one.record_id, ())))
         if self._doubtful(works, rows.values()):
             await self._prove(self._name)
-        await put_keys_back(self._session, without_key)
-        await self._session.store.inbox.land(self._session.name, self._name, landing)
-        self.counts += BackCounts(read=len(waiting))
-        flight = await self._to_dynamics([work for work in works if work.values])
-        await self._land_dynamics(works, flight)
-        await self._to_marketo([work for work in works if work.moves("to marketo")])
-        return [work.waiting for work in works if work.refused]
+        return works, done, without_key
+
+    async def _foresee(self) -> None:
+        """Count what all that waits takes away before the first of it is written, where that may be too much."""
+        inbox, tenant, brake, coming = (
+            self._session.store.inbox,
+            self._session.name,
+            self._session.brake,
+            Counter[Loss](),
+        )
+        number = (await inbox.sizes(tenant)).get(self._name, 0)
+        after = ""
+        while await brake.may_be_too_much(self._name, number) and (
+            waiting := await inbox.due(tenant, self._name, after=after, limit=BATCH)
+        ):
+            after = waiting[-1].record_id
+            works, *_ = await self._works(waiting)
+            coming.update({loss: len(ids) for loss, ids in decided(works, self._fields).items()})
+        brake.foresee(self._name, coming)
+
+    async def _without_held(self, works: Sequence[Work]) -> Counter[Loss]:
+        """Let the fields wait that the brake holds, the others of a record go on. What is lost by these."""
+        losses, brake = decided(works, self._fields), self._session.brake
+        held = {loss for loss, ids in losses.items() if not await brake.passes(loss, ids)}
+        for work in works if held else ():
+            stay = [each for each in work.decisions if loss_of(work, each, self._fields) in held]
+            for decision in stay:
+                work.decisions.remove(decision)
+                work.values.pop(decision.field, None)
+        return Counter({loss: len(ids) for loss, ids in losses.items() if loss not in held})
 
     def _doubtful(self, works: Sequence[Work], rows: Collection[dict[str, Any]]) -> bool:
         """Whether a value that was agreed on reads as empty, and no row has one: it may be hidden, not cleared."""
