@@ -295,6 +295,7 @@ async def test_one_record_does_not_take_its_many_children_with_it(guarded: World
             await sync_record(session, f"opportunity:{deal}")
         assert f"--record opportunity:{deal} --allow" in stopped.value.remedy
         assert await is_there(guarded, deal)
+        assert not await session.store.errors.of(session.name, "opportunity", [deal]), "its deletion was not even tried"
 
         await sync_record(session, f"opportunity:{deal}", allow=True)
 
