@@ -16,7 +16,7 @@ from crmsync.dynamics.privileges import READ_TEAM, shortfall
 from crmsync.dynamics.rows import lookup
 from crmsync.dynamics.schema import Entity
 from crmsync.engine.destination import destination
-from crmsync.errors import EntityMissing, PermissionMissing
+from crmsync.errors import EntityMissing, FeatureMissing, PermissionMissing, RequestRefused
 from crmsync.fields.model import OWNER_TEAM
 
 if TYPE_CHECKING:
@@ -102,7 +102,13 @@ class Links:
             if gone := [one for one in asked if one not in there]:
                 log.warning("%s: %d %s records are gone from Marketo, and made anew", tenant, len(gone), parent)
                 await records.lost(tenant, parent, gone)
-                await self._bring(parent, gone)
+                try:
+                    await self._bring(parent, gone)
+                except (EntityMissing, FeatureMissing, PermissionMissing, RequestRefused) as error:
+                    # Whoever names it goes on without it; the parent's own lane says what to do.
+                    self._note(
+                        f"{parent} records that are gone from Marketo cannot be made anew: {error.message}", error
+                    )
         return await records.in_marketo(tenant, parent, ids)
 
     async def _name_teams(self, payloads: Sequence[Payload]) -> None:

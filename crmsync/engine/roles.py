@@ -22,6 +22,7 @@ from crmsync.engine.removal import Remover
 from crmsync.engine.removals import removal_of
 from crmsync.engine.report import Counts
 from crmsync.engine.session import Session
+from crmsync.engine.whereabouts import find_people
 from crmsync.state.participants import Participant
 
 NAMES = ("isPrimary", "externalCreatedDate")
@@ -193,12 +194,16 @@ class Roles:
         return bool(parents) and bool(await self._links.made_anew("opportunity", parents))
 
     async def _forget_lost_people(self, changes: Sequence[Change]) -> None:
-        """Marketo does not know a person by the id that we remember: it is looked up at the next attempt."""
+        """Marketo does not know a person by the id that we remember: whoever goes on with its key is taken from the
+        next attempt on, and nobody where there is none."""
         store, tenant = self._session.store, self._session.name
         lost = await store.errors.with_code(tenant, ROLE, LEAD_NOT_FOUND, [change.record_id for change in changes])
-        nobody: dict[str, int | None] = {self._planner.persons[key]: None for key in lost}
-        for entity in PEOPLE if nobody else ():
-            await store.records.set_marketo_ids(tenant, entity, nobody)
+        persons = sorted({self._planner.persons[key] for key in lost})
+        for entity in PEOPLE if persons else ():
+            known = await store.records.known(tenant, entity, persons)
+            people = await find_people(self._session, {one: state.marketo_id for one, state in known.items()})
+            numbers = {one: int(people[one][0]["id"]) if one in people else None for one in known}
+            await store.records.set_marketo_ids(tenant, entity, numbers)
 
 
 def _primaries(participants: Iterable[Participant]) -> dict[str, str]:

@@ -102,15 +102,15 @@ class Uniting:
         """The people of heirs and predecessors: whoever is remembered, else who stands in Marketo under the key."""
         if not wanted:
             return {}
-        numbers = {one.heir: await self._number(one) for one in wanted}
+        numbers: dict[str, int | None] = dict.fromkeys(one.heir for one in wanted)
+        for entity in {one.entity for one in wanted}:
+            heirs = [one.heir for one in wanted if one.entity == entity]
+            known = await self._session.store.records.known(self._session.name, entity, heirs)
+            numbers |= {heir: state.marketo_id for heir, state in known.items() if state.in_marketo}
         numbers |= {each.record_id: each.known.marketo_id if each.known else None for one in wanted for each in one.of}
         opt_outs = {name for fields in self._fields.values() for name in _opt_outs(fields)}
         found = await find_people(self._session, numbers, sorted(opt_outs))
         return {key: rows[0] for key, rows in found.items()}
-
-    async def _number(self, one: Inheritance) -> int | None:
-        known = (await self._session.store.records.known(self._session.name, one.entity, [one.heir])).get(one.heir)
-        return known.marketo_id if known is not None and known.in_marketo else None
 
     async def _met(self, one: Inheritance, person: int) -> list[Continuation]:
         """A heir whose person is there, though nobody remembers it."""
