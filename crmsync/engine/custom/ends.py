@@ -22,16 +22,19 @@ Target = tuple[str, str]
 
 
 class End(NamedTuple):
-    """Where a record leads: to ``target``, by the record ``middle``. ``value`` is what its link field gets."""
+    """Where a record leads: to ``target``, by the record ``middle``. ``value`` is what its link field gets. Where that
+    leads is not known when the record in between was ``unseen``: a lookup to a record that is deleted is emptied, so it
+    is there, and out of the sync user's reach."""
 
     value: str | int | None = None
     target: str | None = None
     middle: str | None = None
+    unseen: bool = False
 
     @property
     def is_missing(self) -> bool:
-        """Whether it belongs to somebody whom Marketo does not have."""
-        return self.target is not None and self.value is None
+        """Whether it belongs to somebody whom Marketo does not have, or whom nobody can tell."""
+        return self.unseen or (self.target is not None and self.value is None)
 
 
 class Ends:
@@ -45,7 +48,7 @@ class Ends:
     async def of(self, rows: Mapping[str, Row]) -> dict[str, End]:
         """The end of each of these rows, by record id; parents that Marketo lacks are brought first."""
         first = {one: found for one, row in rows.items() if (found := self._lookup(row, self._link.lookup))}
-        middles = await self._beyond(first)
+        middles, unseen = await self._beyond(first)
         targets = await self._wanted(middles if self._link.middle else first)
         values = await self._values(targets.values())
         ends = {}
@@ -53,24 +56,28 @@ class Ends:
             target = targets.get(record_id)
             middle = first[record_id][1] if self._link.middle and record_id in first else None
             value = values.get(target[1]) if target else None
-            ends[record_id] = End(value, target[1] if target else None, middle)
+            ends[record_id] = End(value, target[1] if target else None, middle, record_id in unseen)
         return ends
 
-    async def _beyond(self, first: Mapping[str, Target]) -> dict[str, Target]:
-        """Where the records in between lead, by the record that led to them."""
+    async def _beyond(self, first: Mapping[str, Target]) -> tuple[dict[str, Target], set[str]]:
+        """Where the records in between lead, by the record that led to them; and those whose record in between was not
+        seen."""
         middle = self._link.middle
         if middle is None:
-            return {}
+            return {}, set()
         ids = sorted({one for entity, one in first.values() if entity == middle.entity})
-        entity = Entity(
+        table = Entity(
             logical_name=middle.entity,
             schema_name=middle.entity,
             entity_set_name=middle.entity_set_name,
             primary_id=middle.primary_id,
         )
-        found = await self._session.dynamics.read_by_ids(entity, [f"_{middle.lookup}_value"], ids, lookup_types=True)
+        found = await self._session.dynamics.read_by_ids(table, [f"_{middle.lookup}_value"], ids, lookup_types=True)
         ends = {row[middle.primary_id].lower(): lookup(row, middle.lookup) for row in found}
-        return {record_id: end for record_id, (_, one) in first.items() if (end := ends.get(one)) is not None}
+        unseen = {
+            record_id for record_id, (entity, one) in first.items() if entity == middle.entity and one not in ends
+        }
+        return {record_id: end for record_id, (_, one) in first.items() if (end := ends.get(one)) is not None}, unseen
 
     async def _wanted(self, found: Mapping[str, Target]) -> dict[str, Target]:
         """Only people, or only companies: whichever the link wants."""

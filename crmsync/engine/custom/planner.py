@@ -51,6 +51,7 @@ class CustomPlanner(Planner):
         super().__init__(session.store, session.name, entity, selection, links, refresh=refresh, prove=prove)
         custom = selection.custom_objects[entity.logical_name]
         self._link_field = custom.link_field
+        self._may_be_unknown = {custom.link_field}
         self._ends = Ends(session, custom.link, links)
         self._found: dict[str, End] = {}
 
@@ -70,10 +71,12 @@ class CustomPlanner(Planner):
                 waiting = self._kept(record_id, before, "waiting", read_number)
                 plan.filtered += 1
                 plan.outcomes.append(waiting._replace(parent_id=end.target, middle_id=end.middle))
+            elif end.unseen:
+                converted[record_id].pop(self._link_field, None)  # its link stays as it is
             else:
                 converted[record_id][self._link_field] = end.value
 
     async def _link(self, changes: Sequence[Change]) -> None:
         for change in changes:
             end = self._found[change.record_id]
-            change.parent_id, change.middle_id = end.target, end.middle
+            change.parent_id, change.middle_id = change.parent_id if end.unseen else end.target, end.middle
