@@ -284,6 +284,7 @@ class DataPath:
             if (name, "delete") in pending:
                 await self.remove(name)
         self._close_parents()
+        self.notes += [note for note in self._links.notes if note not in self.notes]
         if self._links.no_teams is not None:
             found = await park_team_names(self._session, self._selection, self._links.no_teams)
             self.notes += [note for note in found if note not in self.notes]

@@ -22,9 +22,18 @@ ELSEWHERE = ""
 
 
 class Doubts:
-    """Looks through the changes of one entity."""
+    """Looks through the changes of one entity. ``guards`` are columns that crmsync goes by. Of a column that is known
+    to be secured nothing empty is believed without proof, not even an opt-out that a new record lacks."""
 
-    def __init__(self, entity: Entity, mappings: Sequence[model.Mapping]) -> None:
+    def __init__(self, entity: Entity, mappings: Sequence[model.Mapping], guards: Sequence[str]) -> None:
+        secured = {name for name, column in entity.attributes.items() if column.is_secured}
+        self.secured = {
+            entity.attributes[name].select_name
+            for mapping in mappings
+            for name in (mapping.attribute, *mapping.also)
+            if name in secured
+        }
+        self.secured_guards = {entity.attributes[name].select_name for name in guards if name in secured}
         self._sources = {
             mapping.field: [
                 entity.attributes[name].select_name

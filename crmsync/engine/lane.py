@@ -250,7 +250,7 @@ class Lane:
         settled: bool = False,
         edited: bool = False,
     ) -> Plan:
-        await self._planner.prove_filter(rows)
+        await self._planner.prove_guards(rows)
         if not settled and (aside := await self._succession.put_aside(self._entity, rows, read_number)):
             rows = [row for row in rows if row[self._entity.primary_id].lower() not in aside]
         plan = await self._planner.plan(rows, read_number, mode=mode, needed=needed, edited=edited)

@@ -57,6 +57,7 @@ class Links:
         self._denied: set[tuple[str, str]] = set()
         self._making: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._teams: dict[str, str | None] = {}
+        self.notes: list[str] = []
         self._unnamed: set[str] = set()
         self._sees_teams: bool | None = None
         self.no_teams: str | None = None
@@ -106,9 +107,8 @@ class Links:
                     await self._bring(parent, gone)
                 except (EntityMissing, FeatureMissing, PermissionMissing, RequestRefused) as error:
                     # Whoever names it goes on without it; the parent's own lane says what to do.
-                    self._note(
-                        f"{parent} records that are gone from Marketo cannot be made anew: {error.message}", error
-                    )
+                    note = f"{parent} records that are gone from Marketo cannot be made anew: {error.message}"
+                    self.notes += [note] if note not in self.notes else []
         return await records.in_marketo(tenant, parent, ids)
 
     async def _name_teams(self, payloads: Sequence[Payload]) -> None:

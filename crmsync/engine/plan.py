@@ -25,6 +25,7 @@ from crmsync.engine.column_rights import Prove, proves_nothing
 from crmsync.engine.destination import TARGETS
 from crmsync.engine.doubts import Doubts
 from crmsync.engine.fingerprint import NEVER_AGREED, NOTHING, WIDTH, changed, fingerprints
+from crmsync.engine.guards import guards_of
 from crmsync.engine.links import COMPANY_LINK, OWNER_LINK, Links
 from crmsync.engine.losses import Lost, lost
 from crmsync.engine.refresh import Refresh, never
@@ -177,6 +178,9 @@ class Planner:
         self._tenant = tenant
         self._names = selection.field_names(entity.logical_name)
         self._filtering = SYNC_FLAG in entity.attributes
+        self._guards = [
+            column for one, column in guards_of(entity.logical_name, selection) if one == entity.logical_name
+        ]
         self._links = links
         self._links_to_companies = entity.logical_name != "account"
         self._mappings = mappings = selection.mappings[entity.logical_name]
@@ -185,6 +189,7 @@ class Planner:
         )
         self._may_leave_companies = entity.logical_name == "opportunity"
         self._names_teams = OWNER_TEAM in self._names
+        self._may_be_unknown = {OWNER_TEAM} if self._names_teams else set[str]()
         self._only_needed = only_needed
         self._brings_companies = brings_companies
         self._field_sets: dict[int, tuple[str, ...]] = {}
@@ -199,7 +204,7 @@ class Planner:
             for mapping in self._mappings
             if mapping.attribute in entity.attributes
         }
-        self._doubts = Doubts(entity, self._mappings)
+        self._doubts = Doubts(entity, self._mappings, self._guards)
 
     @cached_property
     def _converter(self) -> Converter:
@@ -254,7 +259,7 @@ class Planner:
             await self._leave_unneeded(plan, converted, known, read_number)
         await self._resolve(plan, by_id, converted, known, read_number)
         open_errors = await self._store.errors.refused_fields(self._tenant, name, list(converted))
-        doubted: set[str] = set()
+        doubted = set(self._doubts.secured) if converted else set[str]()
         for record_id, payload in converted.items():
             before = known.get(record_id)
             aside = self._set_aside(
@@ -266,8 +271,8 @@ class Planner:
                 retry=mode != "changed",
             )
             marks, held_fields = aside.marks, held.get(record_id, frozenset())
-            if self._names_teams and OWNER_TEAM not in payload:
-                marks = self._as_agreed(OWNER_TEAM, before, marks)
+            for field_name in self._may_be_unknown - payload.keys():
+                marks = self._as_agreed(field_name, before, marks)
             plan.healed += [(record_id, field_name) for field_name in aside.healed]
             if held_fields and before is not None and before.fingerprints is not None:
                 marks = self._hold(held_fields, before, payload, marks)
@@ -343,14 +348,18 @@ class Planner:
             next_attempt=now() + SAME_ID_AGAIN,
         )
 
-    async def prove_filter(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Prove that the sync filter can be read, where no row says anything and that would change what is kept out."""
-        if not self._filtering or not rows or not self._doubts.left({SYNC_FLAG}, rows):
+    async def prove_guards(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Prove that what crmsync goes by can be read, where no row says anything: of a secured column always, of the
+        sync filter also where that would let in whom it kept out."""
+        if not rows:
             return
-        name, secured = self._entity.logical_name, self._entity.attributes[SYNC_FLAG].is_secured
-        ids = [str(row[self._entity.primary_id]).lower() for row in rows]
-        known = {} if secured else await self._store.records.known(self._tenant, name, ids)
-        if secured or any(one.status == "filtered" for one in known.values()):
+        name = self._entity.logical_name
+        doubtful = self._doubts.left(self._doubts.secured_guards, rows)
+        if not doubtful and self._filtering and self._doubts.left({SYNC_FLAG}, rows):
+            ids = [str(row[self._entity.primary_id]).lower() for row in rows]
+            known = await self._store.records.known(self._tenant, name, ids)
+            doubtful = any(one.status == "filtered" for one in known.values())
+        if doubtful:
             await self._prove(name)
 
     def _set_aside(

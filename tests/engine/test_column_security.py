@@ -233,3 +233,13 @@ async def test_the_name_of_a_team_that_cannot_be_read_stays_until_it_can(connect
     await resynced(connected)
     assert await parked(connected) == set()
     assert (await connected.person(lead, "msOwnerTeam"))["msOwnerTeam"] == "Nurture Team"
+
+
+async def test_an_opt_out_of_a_new_record_that_cannot_be_read_is_not_taken_for_none(connected: World) -> None:
+    await lose_the_profile(connected)
+    lead = await (await connected.admin()).create("leads", {"lastname": "New", "donotbulkemail": True})
+
+    await connected.cycle()
+
+    assert await parked(connected) == set(COLUMNS)
+    assert (await connected.person(lead, "unsubscribed"))["unsubscribed"] is not False
