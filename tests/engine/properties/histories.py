@@ -27,6 +27,7 @@ from tests.engine.properties.actions import (
     Parent,
 )
 from tests.engine.properties.conditions import HABITS
+from tests.engine.properties.disorder import Blind, ClearKey, Repair, Restore, TidyCompany
 from tests.engine.properties.hardships import Contend, Execute, Habit, Insert, Late, Refuse, Relent, Rename, Skew
 from tests.engine.properties.hindrances import REFUSED, Trouble
 from tests.engine.properties.steps import Step
@@ -182,6 +183,25 @@ def contests(draw: st.DrawFn) -> list[Step]:
     return [Edit(number, "title", **{side: ("B",)}), Contend(draw(minutes), service, path, skip)]
 
 
+@st.composite
+def disorder(draw: st.DrawFn) -> list[Step]:
+    """Somebody tidies up in Marketo, or takes a right away; both sides go on, and perhaps a repair comes in between."""
+    number, what = draw(who), draw(st.sampled_from(["key", "key", "company", "restored", "blind"]))
+    beside = edits(number) | st.just(Edit(number, "optout", dynamics=(True,))) | cycles | st.builds(Repair)
+    after: list[Step] = draw(st.lists(beside, min_size=1, max_size=3))
+    match what:
+        case "key":
+            return [ClearKey(number), *after]
+        case "company":
+            account = draw(few)
+            return [Parent(number, account), Cycle(), TidyCompany(account), *after]
+        case "restored":
+            met = draw(st.lists(st.just(Cycle()), max_size=1))
+            return [Delete(number, "dynamics"), *met, Restore(number, draw(text)), *after]
+    deal = draw(st.builds(CloseDeal, few, st.booleans()) | st.builds(DeleteDeal, few))
+    return [OpenDeal(draw(few)), Cycle(), Blind(), deal, *after]
+
+
 others: list[st.SearchStrategy[Step]] = [
     st.builds(Delete, who, sides),
     st.builds(MergeInMarketo, who, who),
@@ -209,6 +229,7 @@ weighted = [
     *[refused_fields()] * 4,
     *[odd_storage()] * 4,
     *[new_options()] * 2,
+    *[disorder()] * 3,
     contests(),
 ]
 any_group = st.integers(0, len(weighted) - 1).flatmap(lambda number: weighted[number])
@@ -231,6 +252,7 @@ THEMES = {
     "refused fields": (about(refused_fields(), in_step), 0.16),
     "odd storage": (about(odd_storage(), in_step), 0.14),
     "new options": (about(new_options(), in_step), 0.06),
+    "disorder": (about(disorder(), in_step), 0.2),
     "contests": (about(contests(), in_step), 0.04),
 }
 """Of each theme its examples, and how many of a part's are of it."""

@@ -117,7 +117,8 @@ class Seen:
 @dataclass
 class Record:
     """A lead or a contact, and its person. ``blocked``: ``new_synctomkto`` is No. ``stale``: a cycle met it so.
-    ``met``: a cycle that came to its end has met it, so that the store knows its person."""
+    ``met``: a cycle that came to its end has met it, so that the store knows its person. ``keyless``: its person's key
+    was cleared. ``buried``: a cycle has met its deletion."""
 
     entity: str
     id: str
@@ -129,6 +130,8 @@ class Record:
     person_gone: bool = False
     person_id: int | None = None
     met: bool = False
+    keyless: bool = False
+    buried: bool = False
     owner: str | None = None
     account: str | None = None
 
@@ -162,6 +165,7 @@ class Record:
         elif finished:
             self.stale = False
         self.met = self.met or finished
+        self.buried = not self.exists and (self.buried or finished)
 
     def _check_consent(self, seen: Seen) -> None:
         """An opt-out arrives in the next cycle, whatever else of the record is refused."""

@@ -23,6 +23,8 @@ from pydantic import SecretStr
 from crmsync.dynamics.auth import ClientSecret
 from crmsync.dynamics.client import DynamicsClient
 from crmsync.dynamics.schema import Entity
+from crmsync.engine.compare import compare
+from crmsync.engine.comparison import Comparison
 from crmsync.engine.report import SyncReport
 from crmsync.engine.session import Session, utc_now
 from crmsync.engine.sync import cycle
@@ -144,6 +146,14 @@ class Rig(Hindered):
 
     async def cycle(self) -> SyncReport:
         return await cycle(self.session, force=True)
+
+    async def repair(self) -> Comparison:
+        return await compare(self.session, repair=True)
+
+    async def compare(self) -> None:
+        """A comparison tells the truth: there is nothing left that differs."""
+        found = await compare(self.session)
+        assert found.in_step, [one for one in found.differences if one.kind != "refused"] or found.left_out
 
     async def until_quiet(self, at_most: int = 8) -> int:
         """Run cycles until one writes nothing, on neither side; what waits for a later attempt is due now."""

@@ -24,6 +24,7 @@ from tests.engine.properties.actions import (
     Parent,
 )
 from tests.engine.properties.conditions import Conditions
+from tests.engine.properties.disorder import Disorder, Repair, see_again
 from tests.engine.properties.hardships import Hardship, Relent
 from tests.engine.properties.model import COLUMNS, FIELDS, Deal, Field, Joiner, Record, Seen, names_of, plain
 from tests.engine.properties.rig import AS, Rig
@@ -36,7 +37,7 @@ WON, LOST = 3, 4
 
 Step = (
     Create | Edit | Delete | MergeInMarketo | Block | Owner | Parent | NewAccount | Join | OpenDeal | CloseDeal
-    | DeleteDeal | Cycle | Meanwhile | MergeInDynamics | Qualify | Hardship
+    | DeleteDeal | Cycle | Meanwhile | MergeInDynamics | Qualify | Hardship | Disorder
 )  # fmt: skip
 
 
@@ -54,21 +55,30 @@ class Example:
     options: list[int] = field(default_factory=lambda: [1, 2])
     sent: dict[str, dict[str, tuple[Any, Any]]] = field(default_factory=dict)
     """Of the run that was killed last: what both sides had of each record then."""
+    blind: bool = False
+    disordered: bool = False
+    """Whether there may be something that only a comparison finds."""
 
     async def play(self, steps: list[Step]) -> None:
         """Do the steps, let cycles run until quiet, and see whether both sides agree."""
         self.accounts = list(self.rig.accounts)
         self.rig.executed = self._executed
         for step in steps:
-            if isinstance(step, Hardship):
+            if isinstance(step, Hardship | Disorder):
                 await step.do(self)
             else:
                 await getattr(self, f"_{type(step).__name__.lower()}")(step)
         if self.rig.held is not None:
             await self._cycle(Cycle())
         await Relent().do(self)
+        await see_again(self)
         await self.rig.until_quiet()
         await self.met(finished=True)
+        if self.disordered:
+            await Repair().do(self)
+            await self.rig.until_quiet()
+            await self.met(finished=True)
+            await self.rig.compare()
         await self._agreed()
         await self.rig.fair()
 
@@ -91,7 +101,7 @@ class Example:
         )  # fmt: skip
 
     async def _edit(self, step: Edit) -> None:
-        record = self._record(step.who)
+        record = self.record(step.who)
         if record is None:
             return
         one = record.fields.get(step.name)
@@ -110,18 +120,19 @@ class Example:
                 await self._write_in_marketo(record, one, value)
 
     async def _delete(self, step: Delete) -> None:
-        record = self._record(step.who)
+        record = self.record(step.who)
         if record is None:
             return
         if step.side == "dynamics" and record.exists:
             await self.rig.admin.delete(SETS[record.entity], record.id)
             record.exists = False
-        if step.side == "marketo" and record.has_person and record.met and self.rig.held is None:
+        restored = record.exists and record.buried  # the next cycle makes who is deleted now anew
+        if step.side == "marketo" and record.has_person and record.met and self.rig.held is None and not restored:
             await self.rig.marketo.delete_people([record.person_id or 0])
             record.person_gone, record.has_person = True, False
 
     async def _mergeinmarketo(self, step: MergeInMarketo) -> None:
-        winner, loser = self._record(step.winner), self._record(step.loser)
+        winner, loser = self.record(step.winner), self.record(step.loser)
         if winner is None or loser is None or winner is loser or self.rig.held is not None:
             return
         if not (winner.has_person and winner.met and loser.has_person and loser.met):
@@ -134,32 +145,32 @@ class Example:
         winner.merged_into_by_marketo(person)
 
     async def _qualify(self, step: Qualify) -> None:
-        lead = self._record(step.who)
+        lead = self.record(step.who)
         if lead is not None and lead.exists and lead.entity == "lead":
             await Relent().do(self)
             self.successions.append(await qualify(self.rig, lead, step))
 
     async def _mergeindynamics(self, step: MergeInDynamics) -> None:
-        winner, loser = self._record(step.winner), self._record(step.loser)
+        winner, loser = self.record(step.winner), self.record(step.loser)
         if winner is None or loser is None or winner is loser or winner.entity != loser.entity:
             return
         if winner.exists and loser.exists:
             self.successions.append(await merge(self.rig, winner, loser))
 
     async def _block(self, step: Block) -> None:
-        record = self._record(step.who)
+        record = self.record(step.who)
         if record is not None and record.exists:
             await self._write(record, {"new_synctomkto": not step.blocked})
             record.blocked = step.blocked
 
     async def _owner(self, step: Owner) -> None:
-        record = self._record(step.who)
+        record = self.record(step.who)
         if record is not None and record.exists:
             record.owner = self._one(self.rig.users, step.user)
             await self._write(record, {"ownerid@odata.bind": f"/systemusers({record.owner})"})
 
     async def _parent(self, step: Parent) -> None:
-        record = self._record(step.who)
+        record = self.record(step.who)
         if record is not None and record.exists and record.entity == "contact":
             record.account = self._one(self.accounts, step.account)
             await self._write(record, {"parentcustomerid_account@odata.bind": f"/accounts({record.account})"})
@@ -205,7 +216,7 @@ class Example:
 
     async def _meanwhile(self, step: Meanwhile) -> None:
         """Whether the write comes first or is refused: the value of Dynamics goes to both."""
-        record = self._record(step.who)
+        record = self.record(step.who)
         if record is None or record.entity != "contact":
             return
         await self._edit(Edit(step.who, "title", marketo=("B",)))
@@ -228,12 +239,15 @@ class Example:
         people: dict[str, list[dict[str, Any]]] = {}
         for person in await self._people([one.id for one in records]):
             people.setdefault(person["dynamicsId"], []).append(person)
+        for one in records:
+            if one.keyless and one.id not in people:
+                people[one.id] = await self._people([str(one.person_id)], by="id")
         return [Seen(rows.get(one.id), people.get(one.id, []), self.conditions) for one in records]
 
-    async def _people(self, ids: list[str]) -> list[dict[str, Any]]:
+    async def _people(self, ids: list[str], by: str = "dynamicsId") -> list[dict[str, Any]]:
         """These records' people; an option is told by its number, as in Dynamics."""
-        source, numbers = FIELDS["source"], self.rig.options
-        return [person | {source: numbers.number(person[source])} for person in await self.rig.people(ids, PERSON)]
+        source, numbers, found = FIELDS["source"], self.rig.options, await self.rig.people(ids, PERSON, by)
+        return [person | {source: numbers.number(person[source])} for person in found]
 
     async def _executed(self) -> None:
         mine = [record for record in self._mine() if record.id in self.sent]
@@ -319,7 +333,7 @@ class Example:
             one.loose = one.loose or "dynamics" in one.carried
         await self.rig.admin.update(SETS[record.entity], record.id, values)
 
-    def _record(self, number: int) -> Record | None:
+    def record(self, number: int) -> Record | None:
         mine = self._mine()
         return self._one(mine, number) if mine else None
 
