@@ -15,7 +15,7 @@ from crmsync.engine.resync import resync, review_fields
 from crmsync.engine.session import utc_now
 from crmsync.engine.status import status
 from crmsync.engine.sync import cycle
-from tests.engine.both_sides import a_synced, change_in_dynamics, change_in_marketo
+from tests.engine.both_sides import a_synced, change_in_dynamics, change_in_marketo, in_dynamics
 from tests.engine.unprepared import lower_privilege, secure, take_privilege
 from tests.world import World
 
@@ -30,16 +30,22 @@ async def lead(connected: World) -> str:
     return await a_synced(connected, "lead", jobtitle="Director", **values)
 
 
-async def let_read(world: World, *columns: str, entity: str = "lead") -> str:
-    """Put the sync user into a column security profile that may read these columns; the profile's id."""
+async def let_read(world: World, *columns: str, entity: str = "lead", **more: int) -> str:
+    """Put the sync user into a column security profile that may read these columns, with ``canupdate=4`` write them;
+    the profile's id."""
     admin = await world.admin()
     profile = await admin.create("fieldsecurityprofiles", {"name": "Sync"})
     for column in columns:
-        bound = {"fieldsecurityprofileid@odata.bind": f"/fieldsecurityprofiles({profile})", "canread": 4}
+        bound = {"fieldsecurityprofileid@odata.bind": f"/fieldsecurityprofiles({profile})", "canread": 4, **more}
         await admin.create("fieldpermissions", {"entityname": entity, "attributelogicalname": column, **bound})
-    link = {"@odata.id": f"{_root(world)}fieldsecurityprofiles({profile})"}
-    await admin.channel.send("POST", f"{await _profiles(world)}/$ref", json=link)
+    await put_in(world, profile)
     return profile
+
+
+async def put_in(world: World, profile: str) -> None:
+    """Put the sync user into the profile."""
+    link = {"@odata.id": f"{_root(world)}fieldsecurityprofiles({profile})"}
+    await (await world.admin()).channel.send("POST", f"{await _profiles(world)}/$ref", json=link)
 
 
 async def take_out(world: World, profile: str) -> None:
@@ -167,6 +173,26 @@ async def test_once_it_can_be_read_again_a_resync_takes_it_up_and_no_opt_out_is_
     assert await parked(connected) == set()
     person = await connected.person(lead, *FIELDS)
     assert [person[field] for field in FIELDS[:3]] == ["ada@example.com", True, "+1 555 0111"]
+
+
+@pytest.mark.parametrize("entity", ["lead", "contact"])
+async def test_an_opt_out_made_in_marketo_while_the_column_is_hidden_arrives_once_it_is_not(
+    connected: World, entity: str
+) -> None:
+    person = await a_synced(connected, entity, donotbulkemail=False)
+    await secure(connected, entity, "donotbulkemail")
+    profile = await let_read(connected, "donotbulkemail", entity=entity, canupdate=4)
+    await connected.cycle()
+    await take_out(connected, profile)
+    await change_in_marketo(connected, person, unsubscribed=True)
+    await connected.cycle()
+    assert await parked(connected) == {"donotbulkemail"}
+
+    await put_in(connected, profile)
+    await resynced(connected)
+    await connected.cycle()
+
+    assert (await in_dynamics(connected, entity, person, "donotbulkemail"))["donotbulkemail"] is True
 
 
 async def test_what_only_seems_to_be_cleared_wins_no_collision(connected: World) -> None:

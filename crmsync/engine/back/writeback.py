@@ -32,7 +32,7 @@ from crmsync.engine.report import BackCounts
 from crmsync.engine.session import Session
 from crmsync.engine.whereabouts import put_keys_back
 from crmsync.errors import CrmsyncError, RecordRefused, RequestRefused
-from crmsync.fields.model import Selection
+from crmsync.fields.model import SYNC_FLAG, Selection
 from crmsync.fields.sync_filter import keeps_out
 from crmsync.marketo.outcomes import Outcome as Answer
 from crmsync.state.brakes import Loss
@@ -175,8 +175,11 @@ class WriteBack:
         return Counter({loss: len(ids) for loss, ids in losses.items() if loss not in held})
 
     def _doubtful(self, works: Sequence[Work], rows: Collection[dict[str, Any]]) -> bool:
-        """Whether a value that was agreed on reads as empty, and no row has one: it may be hidden, not cleared."""
-        empty = {
+        """Whether a value that was agreed on reads as empty, or a secured sync filter, and no row has one: it may be
+        hidden, not cleared."""
+        flag = self._fields.entity.attributes.get(SYNC_FLAG)
+        empty = {SYNC_FLAG} if works and flag is not None and flag.is_secured else set[str]()
+        empty |= {
             source
             for work in works
             for name in work.waiting.fields & self._fields.mappings.keys()

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Collection, Iterator
 
 from crmsync.dynamics.schema import DynamicsSchema
+from crmsync.engine.back.fields import OPT_OUTS
 from crmsync.engine.custom.making import make_custom_objects, with_custom_objects
 from crmsync.engine.destination import PERSON_KEY, TARGETS
 from crmsync.engine.session import Session
@@ -183,11 +184,15 @@ async def park_vanished(session: Session, planned: Selection | None = None) -> l
         if not is_needed(mapping) and (mapping.entity, mapping.attribute) not in known
     }
     for one in gone.values():
-        if one.reason.startswith(RETYPED):
+        if one.reason.startswith(RETYPED) or one.attribute in OPT_OUTS:
+            # Nobody hears of an opt-out that is made meanwhile: it is looked for once the field is back.
             await session.store.records.distrust(name, one.entity, [one.marketo_field])
     if planned is not None:
         review = _Review(planned, dynamics, marketo)
-        await store.unpark(name, [key for key, one in known.items() if review.takes_back(one)])
+        back = [key for key, one in known.items() if review.takes_back(one)]
+        await store.unpark(name, back)
+        again = {entity: f"its column {attribute} is synced again" for entity, attribute in back}
+        await session.store.checkpoints.set_outdated(name, again)
         await store.park(name, [review.explained(one) for one in known.values() if not review.takes_back(one)])
         gone = {key: review.explained(one) for key, one in gone.items() if not review.takes_back(one)}
     await store.park(name, gone.values())

@@ -28,6 +28,8 @@ class Conditions:
     habits: set[str] = field(default_factory=set)
     refusing: set[Refusal] = field(default_factory=set)
     refused: set[Refusal] = field(default_factory=set)
+    hidden: set[str] = field(default_factory=set)
+    """Fields whose columns the sync user may not read; with the sync filter's, nothing of a record moves."""
 
     def forms(self, name: str, value: Any) -> set[Any]:
         """What Marketo may hold of a value that Dynamics has: the value itself, or what a habit made of it."""

@@ -89,11 +89,41 @@ class Repair:
         await example.met(finished=True)
 
 
-Disorder = ClearKey | TidyCompany | Restore | Blind | Repair
+@dataclass(frozen=True)
+class Hide:
+    """The sync user loses the profile by which it may read this field's column, or the sync filter."""
+
+    name: str
+
+    async def do(self, example: Example) -> None:
+        if self.name not in example.conditions.hidden and example.rig.held is None:
+            await example.rig.hide(COLUMNS.get(self.name, self.name))
+            example.conditions.hidden.add(self.name)
+
+
+@dataclass(frozen=True)
+class Show:
+    """It has the profile again, and an operator resyncs."""
+
+    async def do(self, example: Example) -> None:
+        hidden = {one for one in example.conditions.hidden if one in COLUMNS}
+        if not example.conditions.hidden:
+            return
+        await example.rig.show()
+        example.conditions.hidden.clear()
+        for name in hidden:
+            for one in example.fields(name):
+                one.edited, one.loose = {"dynamics", "marketo"}, name != "optout"
+        await example.rig.resync()
+        await example.met(finished=True)
+
+
+Disorder = ClearKey | TidyCompany | Restore | Blind | Hide | Show | Repair
 
 
 async def see_again(example: Example) -> None:
     """All rights are back."""
+    await Show().do(example)
     if example.blind:
         await lower_privilege(example.rig.world, "prvReadOpportunity", "Global")
         example.blind = False

@@ -27,9 +27,10 @@ from tests.engine.properties.actions import (
     Parent,
 )
 from tests.engine.properties.conditions import HABITS
-from tests.engine.properties.disorder import Blind, ClearKey, Repair, Restore, TidyCompany
+from tests.engine.properties.disorder import Blind, ClearKey, Hide, Repair, Restore, TidyCompany
 from tests.engine.properties.hardships import Contend, Execute, Habit, Insert, Late, Refuse, Relent, Rename, Skew
 from tests.engine.properties.hindrances import REFUSED, Trouble
+from tests.engine.properties.model import FILTER
 from tests.engine.properties.steps import Step
 from tests.engine.properties.successions import MergeInDynamics, Qualify
 
@@ -186,7 +187,7 @@ def contests(draw: st.DrawFn) -> list[Step]:
 @st.composite
 def disorder(draw: st.DrawFn) -> list[Step]:
     """Somebody tidies up in Marketo, or takes a right away; both sides go on, and perhaps a repair comes in between."""
-    number, what = draw(who), draw(st.sampled_from(["key", "key", "company", "restored", "blind"]))
+    number, what = draw(who), draw(st.sampled_from(["key", "key", "company", "restored", "blind", "hidden", "hidden"]))
     beside = edits(number) | st.just(Edit(number, "optout", dynamics=(True,))) | cycles | st.builds(Repair)
     after: list[Step] = draw(st.lists(beside, min_size=1, max_size=3))
     match what:
@@ -198,6 +199,11 @@ def disorder(draw: st.DrawFn) -> list[Step]:
         case "restored":
             met = draw(st.lists(st.just(Cycle()), max_size=1))
             return [Delete(number, "dynamics"), *met, Restore(number, draw(text)), *after]
+        case "hidden":
+            name = draw(st.sampled_from(["mobile", "optout", "optout", FILTER]))
+            before = Edit(number, "optout", **{draw(sides): (True,)})
+            then: list[Step] = draw(st.lists(edits(number, name) if name != FILTER else cycles, max_size=1))
+            return [before, Cycle(), Hide(name), *then, Cycle(), *after]
     deal = draw(st.builds(CloseDeal, few, st.booleans()) | st.builds(DeleteDeal, few))
     return [OpenDeal(draw(few)), Cycle(), Blind(), deal, *after]
 

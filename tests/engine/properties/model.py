@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from tests.engine.properties.conditions import Conditions, Side
 
+FILTER = "new_synctomkto"
 COLUMNS = {"title": "jobtitle", "mobile": "mobilephone", "optout": "donotbulkemail", "source": "leadsourcecode"}
 FIELDS = {"title": "title", "mobile": "mobilePhone", "optout": "unsubscribed", "source": "leadSource"}
 
@@ -148,12 +149,17 @@ class Record:
     def meet(self, seen: Seen, *, finished: bool, clean: bool = False) -> None:
         """A cycle is over: check that it did nothing wrong, and go on from what is there now. ``clean``: it met no
         trouble but refused fields."""
+        if FILTER in seen.conditions.hidden:
+            self._check_stopped(seen)
+            return
         self._check_presence(seen)
         appeared = bool(seen.people) and not self.has_person
         if clean and not appeared:
             self._check_consent(seen)
         for one in self.fields.values():
-            if seen.people and seen.row is not None and self.syncs:
+            if seen.people and seen.row is not None and self.syncs and one.name in seen.conditions.hidden:
+                self._meet_hidden(one, seen, appeared=appeared)
+            elif seen.people and seen.row is not None and self.syncs:
                 self._meet_field(one, seen, appeared=appeared, finished=finished)
             else:
                 self._check_untouched(one, seen)
@@ -172,7 +178,7 @@ class Record:
         optout = self.fields["optout"]
         if not (optout.fresh and seen.people and self.syncs) or self.stale or optout.loose:
             return
-        if optout.targets(self.entity, anew=False) == {True}:
+        if optout.targets(self.entity, anew=False) == {True} and optout.name not in seen.conditions.hidden:
             found = seen.value("dynamics", optout.name), seen.value("marketo", optout.name)
             assert found == (True, True), f"{self}: the opt-out did not arrive: {found}"
 
@@ -244,6 +250,20 @@ class Record:
             one.settle()
         else:
             one.loose = True
+
+    def _meet_hidden(self, one: Field, seen: Seen, *, appeared: bool) -> None:
+        """Nothing goes to or fro; who is made is made without it."""
+        here, there = seen.value("dynamics", one.name), seen.value("marketo", one.name)
+        assert here == one.dynamics, f"{self}: {one} became {here!r} in Dynamics"
+        assert there == one.marketo or (appeared and not there), f"{self}: {one} became {there!r} in Marketo"
+        one.marketo = there
+
+    def _check_stopped(self, seen: Seen) -> None:
+        """Nobody knows whether the record is to be synced."""
+        self._check_presence(seen)
+        assert self.has_person or not seen.people, f"{self}: was created though nobody knows whether it is synced"
+        for one in self.fields.values():
+            self._check_untouched(one, seen)
 
     def _check_untouched(self, one: Field, seen: Seen) -> None:
         if seen.row is not None:

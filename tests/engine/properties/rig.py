@@ -23,9 +23,11 @@ from pydantic import SecretStr
 from crmsync.dynamics.auth import ClientSecret
 from crmsync.dynamics.client import DynamicsClient
 from crmsync.dynamics.schema import Entity
+from crmsync.engine import setup
 from crmsync.engine.compare import compare
 from crmsync.engine.comparison import Comparison
 from crmsync.engine.report import SyncReport
+from crmsync.engine.resync import resync, review_fields
 from crmsync.engine.session import Session, utc_now
 from crmsync.engine.sync import cycle
 from crmsync.errors import CrmsyncError
@@ -39,6 +41,8 @@ from tests.engine.both_sides import KEYS
 from tests.engine.properties.conditions import Options
 from tests.engine.properties.contender import Contender
 from tests.engine.properties.hindrances import SOURCE, Hindered
+from tests.engine.test_column_security import let_read, put_in, take_out
+from tests.engine.unprepared import secure
 from tests.world import World, small_sandbox
 
 LIST = "Sync Person to Microsoft"
@@ -77,6 +81,7 @@ class Rig(Hindered):
         self._stack = AsyncExitStack()
         self._session_stack = AsyncExitStack()
         self._entities: dict[str, Entity] = {}
+        self._profiles: dict[tuple[str, str], str] = {}
         self.errors_before = 0
 
     async def open(self) -> Self:
@@ -154,6 +159,25 @@ class Rig(Hindered):
         """A comparison tells the truth: there is nothing left that differs."""
         found = await compare(self.session)
         assert found.in_step, [one for one in found.differences if one.kind != "refused"] or found.left_out
+
+    async def resync(self) -> None:
+        await setup.disable_sync(self.session, "rights are back")
+        await setup.refresh_schema(self.session)
+        await review_fields(self.session)
+        await resync(self.session)
+        await setup.enable_sync(self.session)
+
+    async def hide(self, column: str) -> None:
+        """The sync user may not read this secured column of people any more."""
+        for entity in KEYS:
+            if (entity, column) not in self._profiles:
+                await secure(self.world, entity, column)
+                self._profiles[entity, column] = await let_read(self.world, column, entity=entity, canupdate=4)
+            await take_out(self.world, self._profiles[entity, column])
+
+    async def show(self) -> None:
+        for profile in self._profiles.values():
+            await put_in(self.world, profile)
 
     async def until_quiet(self, at_most: int = 8) -> int:
         """Run cycles until one writes nothing, on neither side; what waits for a later attempt is due now."""

@@ -282,7 +282,7 @@ class Example:
             record.owner = rows[0]["_ownerid_value"]
             for name, value in joiner.values.items():
                 record.fields[name].marketo = value
-                if self.conditions.has_refused("dynamics", name, value):
+                if self.conditions.has_refused("dynamics", name, value) or name in self.conditions.hidden:
                     record.fields[name].dynamics, record.fields[name].edited = plain(name, None), {"marketo"}
             self.records.append(record)
             self.joiners.remove(joiner)
