@@ -143,7 +143,7 @@ class Succession:
         contacts = {
             one: contact
             for one, row in by_id.items()
-            if _may_inherit(entity, row) and (contact := contact_of(name, row)) is not None
+            if (contact := contact_of(name, row)) is not None and _may_inherit(entity, row)
         }
         if not contacts:
             return set()
@@ -179,4 +179,4 @@ def _went_on(lead: Known | None, heir: str) -> bool:
 
 
 def _may_inherit(entity: Entity, row: Row) -> bool:
-    return not keeps_out(entity, row) and master_of(row) is None
+    return master_of(row) is None and not keeps_out(entity, row)

@@ -24,9 +24,10 @@ Row = Mapping[str, Any]
 
 def master_of(row: Row) -> str | None:
     """The record that this one was merged into. One that is active again stands for itself."""
+    if row.get("merged") is not True or row.get("statecode") == ACTIVE:
+        return None
     master = row.get("_masterid_value")
-    is_merged = row.get("merged") is True and row.get("statecode") != ACTIVE
-    return str(master).lower() if is_merged and master else None
+    return str(master).lower() if master else None
 
 
 def is_tombstone(state: Known) -> bool:

@@ -26,8 +26,8 @@ Row = dict[str, Any]
 
 def says_no(entity: Entity, row: Row) -> bool:
     """Whether the record is to stay out of Marketo; raises ``RecordRefused`` where its filter says neither."""
-    attribute, value = entity.attributes.get(SYNC_FLAG), row.get(SYNC_FLAG)
-    if attribute is None or value is None:
+    value = row.get(SYNC_FLAG)
+    if value is None or (attribute := entity.attributes.get(SYNC_FLAG)) is None:
         return False
     if attribute.type == "BooleanType" and isinstance(value, bool):
         return not value

@@ -99,6 +99,7 @@ class Hide:
         if self.name not in example.conditions.hidden and example.rig.held is None:
             await example.rig.hide(COLUMNS.get(self.name, self.name))
             example.conditions.hidden.add(self.name)
+            example.disordered = True  # what is changed in Marketo meanwhile, nobody hears of
 
 
 @dataclass(frozen=True)
