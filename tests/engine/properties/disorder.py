@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from tests.engine.both_sides import KEYS, SETS
 from tests.engine.properties.model import COLUMNS, names_of, plain
@@ -31,6 +32,36 @@ class ClearKey:
         [answer] = await example.rig.marketo.sync_people([row], action="updateOnly", lookup_field="id")
         assert answer.status == "updated", answer
         record.keyless = example.disordered = True
+
+
+@dataclass(frozen=True)
+class CopyKey:
+    """Somebody copies a person, with its key, into another one."""
+
+    who: int
+
+    async def do(self, example: Example) -> None:
+        record = example.record(self.who)
+        if record is None or not (record.has_person and record.met) or record.keyless or example.rig.held is not None:
+            return
+        name = f"C{uuid4().hex[:8]}"
+        row = {"email": f"{name}@marketo.example", "lastName": name, "dynamicsId": record.id}
+        await example.rig.marketo.sync_people([row], action="createOnly", lookup_field="email")
+        record.copied = example.disordered = True
+
+
+@dataclass(frozen=True)
+class Undo:
+    """A lead that was qualified is open again, a record that was merged is active again."""
+
+    which: int
+
+    async def do(self, example: Example) -> None:
+        if not example.successions:
+            return
+        one = example.successions[self.which % len(example.successions)]
+        await example.rig.admin.update(SETS[one.old.entity], one.old.id, {"statecode": 0, "statuscode": 1})
+        one.undone = example.disordered = True
 
 
 @dataclass(frozen=True)
@@ -86,6 +117,8 @@ class Repair:
 
     async def do(self, example: Example) -> None:
         await example.rig.repair()
+        for record in example.records:
+            record.copied = False
         await example.met(finished=True)
 
 
@@ -119,7 +152,7 @@ class Show:
         await example.met(finished=True)
 
 
-Disorder = ClearKey | TidyCompany | Restore | Blind | Hide | Show | Repair
+Disorder = ClearKey | CopyKey | Undo | TidyCompany | Restore | Blind | Hide | Show | Repair
 
 
 async def see_again(example: Example) -> None:

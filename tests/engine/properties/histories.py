@@ -27,7 +27,7 @@ from tests.engine.properties.actions import (
     Parent,
 )
 from tests.engine.properties.conditions import HABITS
-from tests.engine.properties.disorder import Blind, ClearKey, Hide, Repair, Restore, TidyCompany
+from tests.engine.properties.disorder import Blind, ClearKey, CopyKey, Hide, Repair, Restore, TidyCompany, Undo
 from tests.engine.properties.hardships import Contend, Execute, Habit, Insert, Late, Refuse, Relent, Rename, Skew
 from tests.engine.properties.hindrances import REFUSED, Trouble
 from tests.engine.properties.model import FILTER
@@ -184,15 +184,23 @@ def contests(draw: st.DrawFn) -> list[Step]:
     return [Edit(number, "title", **{side: ("B",)}), Contend(draw(minutes), service, path, skip)]
 
 
+KINDS_OF_DISORDER = ["key", "copy", "undone", "undone", "company", "restored", "blind", "hidden", "hidden"]
+
+
 @st.composite
 def disorder(draw: st.DrawFn) -> list[Step]:
     """Somebody tidies up in Marketo, or takes a right away; both sides go on, and perhaps a repair comes in between."""
-    number, what = draw(who), draw(st.sampled_from(["key", "key", "company", "restored", "blind", "hidden", "hidden"]))
+    number, what = draw(who), draw(st.sampled_from(KINDS_OF_DISORDER))
     beside = edits(number) | st.just(Edit(number, "optout", dynamics=(True,))) | cycles | st.builds(Repair)
     after: list[Step] = draw(st.lists(beside, min_size=1, max_size=3))
     match what:
         case "key":
             return [ClearKey(number), *after]
+        case "copy":
+            return [CopyKey(number), *after]
+        case "undone":
+            goes_on = draw(st.builds(Qualify, st.just(number)) | st.builds(MergeInDynamics, who, st.just(number)))
+            return [Create("lead"), Cycle(), goes_on, Cycle(), Undo(0), *after]
         case "company":
             account = draw(few)
             return [Parent(number, account), Cycle(), TidyCompany(account), *after]

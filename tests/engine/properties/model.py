@@ -119,7 +119,7 @@ class Seen:
 class Record:
     """A lead or a contact, and its person. ``blocked``: ``new_synctomkto`` is No. ``stale``: a cycle met it so.
     ``met``: a cycle that came to its end has met it, so that the store knows its person. ``keyless``: its person's key
-    was cleared. ``buried``: a cycle has met its deletion."""
+    was cleared, ``copied``: somebody else carries it, too. ``buried``: a cycle has met its deletion."""
 
     entity: str
     id: str
@@ -132,6 +132,7 @@ class Record:
     person_id: int | None = None
     met: bool = False
     keyless: bool = False
+    copied: bool = False
     buried: bool = False
     owner: str | None = None
     account: str | None = None

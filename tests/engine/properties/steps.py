@@ -240,7 +240,9 @@ class Example:
         for person in await self._people([one.id for one in records]):
             people.setdefault(person["dynamicsId"], []).append(person)
         for one in records:
-            if one.keyless and one.id not in people:
+            if one.copied:
+                people[one.id] = [person for person in people[one.id] if person["id"] == one.person_id]
+            if (one.keyless or one.copied) and not people.get(one.id):
                 people[one.id] = await self._people([str(one.person_id)], by="id")
         return [Seen(rows.get(one.id), people.get(one.id, []), self.conditions) for one in records]
 

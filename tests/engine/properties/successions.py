@@ -42,12 +42,15 @@ class Succession:
     old: Record
     new: Record
     old_synced: bool
+    undone: bool = False
 
     def check(self, old: Seen, new: Seen) -> None:
         """All is quiet."""
         assert len(old.people) <= 1, f"{self}: duplicates: {old.people}"
         assert len(new.people) <= 1, f"{self}: duplicates: {new.people}"
-        if self.how == "qualified":
+        if self.undone:
+            self._check_undone(old, new)
+        elif self.how == "qualified":
             self._check_qualified(old, new)
         elif not self.new.blocked:
             assert not old.people, f"{self}: the loser has still a person"
@@ -64,6 +67,14 @@ class Succession:
                 assert not old.people, f"{self}: the lead has still a person"
                 assert int(new.people[0]["id"]) == self.old.person_id, f"{self}: another person: {new}"
             self._check_same(new)
+
+    def _check_undone(self, old: Seen, new: Seen) -> None:
+        """Each has a person of its own again."""
+        for record, seen in ((self.old, old), (self.new, new)):
+            if not record.blocked and not record.person_gone:
+                assert len(seen.people) == 1, f"{self}: {record} has nobody"
+        assert {one["id"] for one in old.people}.isdisjoint(one["id"] for one in new.people), f"{self}: one person"
+        self._check_same(new)
 
     def _check_same(self, seen: Seen) -> None:
         for name in names_of(self.new.entity):
