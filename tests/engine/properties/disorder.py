@@ -149,6 +149,7 @@ class Show:
             for one in example.fields(name):
                 one.edited, one.loose = {"dynamics", "marketo"}, name != "optout"
         await example.rig.resync()
+        await example.rig.cycle()  # a resync brings nothing to Dynamics
         await example.met(finished=True)
 
 

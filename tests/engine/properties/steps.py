@@ -141,7 +141,7 @@ class Example:
             f"/rest/v1/leads/{winner.person_id}/merge.json", params={"leadId": loser.person_id}, body=None
         )
         loser.person_gone, loser.has_person = True, False
-        [person] = await self._people([winner.id])
+        [person] = await self._people([str(winner.person_id)], by="id")
         winner.merged_into_by_marketo(person)
 
     async def _qualify(self, step: Qualify) -> None:
