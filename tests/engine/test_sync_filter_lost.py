@@ -14,7 +14,7 @@ from crmsync.engine.record import sync_record
 from crmsync.engine.resync import resync, review_fields
 from crmsync.engine.status import status
 from crmsync.errors import OperatorMustAct
-from tests.engine.both_sides import change_in_dynamics
+from tests.engine.both_sides import a_synced, change_in_dynamics, change_in_marketo, in_dynamics
 from tests.engine.scenarios.acts import name_in_marketo, new_in_dynamics, sync_errors
 from tests.engine.test_column_security import let_read, take_out
 from tests.engine.unprepared import checked, red, secure
@@ -176,3 +176,16 @@ async def test_a_choice_or_a_text_that_says_yes_or_no_is_a_filter(
         await connected.cycle()
         assert await name_in_marketo(connected, "lead", unclear) is None
         assert [one.code for one in await sync_errors(connected, unclear)] == ["sync filter"]
+
+
+async def test_a_change_in_marketo_does_not_pass_a_filter_that_cannot_be_read_any_more(connected: World) -> None:
+    contact = await a_synced(connected, "contact", jobtitle="Director")
+    await secure(connected, "contact", FILTER)
+    profile = await let_read(connected, FILTER, entity="contact")
+    await connected.cycle()
+    await take_out(connected, profile)
+    await change_in_marketo(connected, contact, title="Chief")
+
+    await connected.cycle()
+
+    assert (await in_dynamics(connected, "contact", contact, "jobtitle"))["jobtitle"] == "Director"
