@@ -172,7 +172,9 @@ class Rig(Hindered):
         for entity in KEYS:
             if (entity, column) not in self._profiles:
                 await secure(self.world, entity, column)
-                self._profiles[entity, column] = await let_read(self.world, column, entity=entity, canupdate=4)
+                self._profiles[entity, column] = await let_read(
+                    self.world, column, entity=entity, canupdate=4, cancreate=4
+                )
             await take_out(self.world, self._profiles[entity, column])
 
     async def show(self) -> None:
